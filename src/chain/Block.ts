@@ -49,6 +49,9 @@ export interface RpcReceipt {
   readonly blobGasPrice?: Hex | null
   readonly logsBloom: Hex
   readonly logs: ReadonlyArray<RpcLog>
+  /** Deposits of the OP Stack; in the receipts root since Canyon, which brought the version. */
+  readonly depositNonce?: Hex | null
+  readonly depositReceiptVersion?: Hex | null
 }
 
 export interface RpcAccessListItem {
@@ -88,6 +91,10 @@ export interface RpcTransaction {
   readonly r?: Hex | null
   readonly s?: Hex | null
   readonly yParity?: Hex | null
+  /** Deposits of the OP Stack (type 0x7e). */
+  readonly sourceHash?: Hex | null
+  readonly mint?: Hex | null
+  readonly isSystemTx?: boolean | null
 }
 
 export interface RpcWithdrawal {

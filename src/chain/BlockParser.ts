@@ -27,6 +27,27 @@ import type {
   RpcTransaction,
   RpcWithdrawal
 } from "./Block.ts"
+import {
+  address,
+  bytes,
+  type Check,
+  count,
+  data,
+  describe,
+  type Fault,
+  fault,
+  hash,
+  hashes,
+  isHex,
+  isObject,
+  items,
+  type Loose,
+  optional,
+  optionalHashes,
+  optionalItems,
+  position,
+  quantity
+} from "./JsonChecks.ts"
 
 export interface MalformedBlock {
   readonly _tag: "MalformedBlock"
@@ -38,17 +59,6 @@ export interface MalformedBlock {
   readonly got: string
   readonly message: string
 }
-
-/** The same fields, of which nothing is known. */
-type Loose<A> = { readonly [K in keyof A]?: unknown } & { readonly [K in "blockHash" | "removed"]?: unknown }
-
-interface Fault {
-  readonly path: string
-  readonly expected: string
-  readonly got: unknown
-}
-
-type Check = Fault | undefined
 
 export const parse = (
   block: unknown,
@@ -151,7 +161,9 @@ const transactionFault = (transaction: Loose<RpcTransaction>, i: number): Check 
   optional(transaction.v, quantity, "v") ??
   optional(transaction.r, quantity, "r") ??
   optional(transaction.s, quantity, "s") ??
-  optional(transaction.yParity, quantity, "yParity")
+  optional(transaction.yParity, quantity, "yParity") ??
+  optional(transaction.sourceHash, hash, "sourceHash") ??
+  optional(transaction.mint, quantity, "mint")
 
 const accessListFault = (item: Loose<RpcAccessListItem>): Check =>
   bytes(item.address, 20, "address") ?? hashes(item.storageKeys, "storageKeys", Number.POSITIVE_INFINITY)
@@ -183,6 +195,8 @@ const receiptFault = (receipt: Loose<RpcReceipt>): Check =>
   optional(receipt.blobGasUsed, quantity, "blobGasUsed") ??
   optional(receipt.blobGasPrice, quantity, "blobGasPrice") ??
   bytes(receipt.logsBloom, 256, "logsBloom") ??
+  optional(receipt.depositNonce, quantity, "depositNonce") ??
+  optional(receipt.depositReceiptVersion, quantity, "depositReceiptVersion") ??
   items<RpcLog>(receipt.logs, "logs", logFault)
 
 const logFault = (log: Loose<RpcLog>): Check =>
@@ -253,81 +267,8 @@ const hasIndex = (value: { readonly transactionIndex?: Hex | null }): boolean =>
 const same = (a: unknown, b: string): boolean =>
   a === b || (typeof a === "string" && a.toLowerCase() === b.toLowerCase())
 
-// Checks of single values. Each of them runs tens of thousands of times for a block: no regular expressions.
-
-const isObject = <A>(value: unknown): value is Loose<A> =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
-
-const isHex = (value: unknown): value is Hex =>
-  typeof value === "string" && value.charCodeAt(0) === 48 && value.charCodeAt(1) === 120
-
-const bytes = (value: unknown, length: number, name: string): Check =>
-  isHex(value) && value.length === 2 + length * 2 ? undefined : fault(name, `${length} bytes as hex`, value)
-
-const hash = (value: unknown, name: string): Check => bytes(value, 32, name)
-
-const address = (value: unknown, name: string): Check => bytes(value, 20, name)
-
-const data = (value: unknown, name: string): Check =>
-  isHex(value) && (value.length & 1) === 0 ? undefined : fault(name, "bytes as hex", value)
-
-const quantity = (value: unknown, name: string): Check =>
-  isHex(value) && value.length > 2 && value.length <= 66 ? undefined : fault(name, "a number as hex", value)
-
-/** A quantity that is exact as a JavaScript number: indices and times. */
-const count = (value: unknown, name: string): Check =>
-  isHex(value) && Number.isSafeInteger(value.length > 2 ? Number(value) : Number.NaN)
-    ? undefined
-    : fault(name, "a number below 2^53 as hex", value)
-
-const position = (value: unknown, i: number, name: string): Check =>
-  value === undefined || value === null || Number(value) === i
-    ? undefined
-    : fault(name, `0x${i.toString(16)}`, value)
-
-const optional = (value: unknown, check: (value: unknown, name: string) => Check, name: string): Check =>
-  value === undefined || value === null ? undefined : check(value, name)
-
-const items = <A>(value: unknown, name: string, check: (item: Loose<A>, i: number) => Check): Check => {
-  if (!Array.isArray(value)) return fault(name, "an array", value)
-  for (let i = 0; i < value.length; i++) {
-    const item: unknown = value[i]
-    if (!isObject<A>(item)) return fault(`${name}[${i}]`, "an object", item)
-    const wrong = check(item, i)
-    if (wrong !== undefined) return { ...wrong, path: `${name}[${i}].${wrong.path}` }
-  }
-  return undefined
-}
-
-const optionalItems = <A>(value: unknown, name: string, check: (item: Loose<A>) => Check): Check =>
-  value === undefined || value === null ? undefined : items<A>(value, name, check)
-
-const hashes = (value: unknown, name: string, most: number): Check => {
-  if (!Array.isArray(value)) return fault(name, "an array", value)
-  if (value.length > most) return fault(name, `at most ${most}`, value)
-  for (let i = 0; i < value.length; i++) {
-    const item: unknown = value[i]
-    const wrong = bytes(item, 32, "")
-    if (wrong !== undefined) return { ...wrong, path: `${name}[${i}]` }
-  }
-  return undefined
-}
-
-const optionalHashes = (value: unknown, name: string): Check =>
-  value === undefined || value === null ? undefined : hashes(value, name, Number.POSITIVE_INFINITY)
-
-const fault = (path: string, expected: string, got: unknown): Fault => ({ path, expected, got })
-
 /** The one place where a checked value gets its type: this module is the adapter between JSON and `Block`. */
 const believe = <A>(checked: unknown): A => checked as A
-
-const describe = (value: unknown): string => {
-  if (value === undefined) return "nothing"
-  if (Array.isArray(value)) return `an array of ${value.length}`
-  if (typeof value === "object" && value !== null) return "an object"
-  if (typeof value === "string") return value.length <= 80 ? value : `${value.slice(0, 77)}...`
-  return String(value).slice(0, 80)
-}
 
 const malformed = (number: number | undefined, wrong: Fault): MalformedBlock => {
   const got = describe(wrong.got)

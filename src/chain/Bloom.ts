@@ -43,6 +43,16 @@ export class LogBloom {
     }
   }
 
+  /** In how many bits the block's filter is not this one. */
+  differingBits(hex: string): number {
+    const other = Buffer.from(hex.slice(2), "hex")
+    let count = 0
+    for (const [i, byte] of this.block.entries()) {
+      for (let rest = byte ^ (other[i] ?? 0); rest > 0; rest &= rest - 1) count++
+    }
+    return count
+  }
+
   private remember(hex: string): number {
     if (this.slots.size === rememberedItems) this.slots.clear()
     const slot = this.slots.size

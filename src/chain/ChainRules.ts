@@ -13,7 +13,7 @@
  * - On all others an unknown header field or transaction type makes a block unprovable. A block with nothing
  *   unknown in it is expected to fit: private chains and most of Ethereum's relatives do.
  */
-import type { RpcBlock } from "./Block.ts"
+import type { RawBlock, RpcBlock } from "./Block.ts"
 
 const ethereumRules: ReadonlySet<number> = new Set([
   1, // Ethereum
@@ -23,6 +23,15 @@ const ethereumRules: ReadonlySet<number> = new Set([
   11_155_111, // Sepolia
   1_337, // geth --dev, Ganache
   31_337 // Anvil, Hardhat
+])
+
+/** Of the OP Stack, and known to hash deposits and their receipts as it says. */
+const depositChains: ReadonlySet<number> = new Set([
+  10, // OP Mainnet
+  130, // Unichain
+  8_453, // Base
+  84_532, // Base Sepolia
+  11_155_420 // OP Sepolia
 ])
 
 const developmentChains: ReadonlySet<number> = new Set([1_337, 31_337])
@@ -49,6 +58,8 @@ const ownRules: ReadonlyMap<number, string> = new Map([
 
 /** Why blocks of this chain cannot be proven, if they cannot. */
 export const unprovable = (chainId: number): string | undefined => ownRules.get(chainId)
+
+export const hasDeposits = (chainId: number): boolean => depositChains.has(chainId)
 
 export const followsEthereum = (chainId: number): boolean => ethereumRules.has(chainId)
 
@@ -106,3 +117,11 @@ export const mayHaveNewRules = (chainId: number, block: RpcBlock): boolean =>
  */
 export const hashesSidecars = (chainId: number, block: RpcBlock): boolean =>
   developmentChains.has(chainId) && block.transactions.some((transaction) => "blobs" in transaction)
+
+/** Some nodes leave out `depositReceiptVersion`, and then nobody can tell what the receipts root covers. */
+export const lacksDepositVersion = (chainId: number, { block, receipts }: RawBlock): boolean =>
+  hasDeposits(chainId) &&
+  receipts.some(
+    ({ depositReceiptVersion }, i) =>
+      !depositReceiptVersion && Number(block.transactions[i]?.type ?? 0) === 0x7e
+  )

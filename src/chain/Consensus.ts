@@ -157,6 +157,26 @@ const writeTyped = (writer: RlpWriter, transaction: RpcTransaction, type: number
   return true
 }
 
+/** The type of a deposit on the OP Stack. Other chains gave the number to transactions of their own. */
+export const depositType = 0x7e
+
+/** A transaction that the OP Stack's first layer sends, without a signature. */
+export const writeDeposit = (writer: RlpWriter, transaction: RpcTransaction): boolean => {
+  if (!transaction.sourceHash) return false
+  const mark = writer.mark()
+  writer.bytes(transaction.input)
+  writer.byte(transaction.isSystemTx === true ? 1 : 0x80)
+  writer.quantity(transaction.gas)
+  writer.quantity(transaction.value)
+  writer.quantity(transaction.mint ?? "0x0")
+  writeRecipient(writer, transaction.to)
+  writer.bytes(transaction.from)
+  writer.bytes(transaction.sourceHash)
+  writer.list(mark)
+  writer.byte(depositType)
+  return true
+}
+
 /**
  * Writes the signed transaction, whose keccak is its hash. `false` if its type is none of Ethereum's 0 to 4, or if
  * it lacks a field that its type has: what stands in the writer is of no use then.
@@ -181,7 +201,12 @@ export const writeReceipt = (
   bloom: LogBloom
 ): boolean => {
   const mark = writer.mark()
+  if (type === depositType && receipt.depositReceiptVersion) {
+    writer.quantity(receipt.depositReceiptVersion)
+    optionalQuantity(writer, receipt.depositNonce)
+  }
   const logs = receipt.logs
+  const logsMark = writer.mark()
   bloom.startReceipt()
   for (let i = logs.length - 1; i >= 0; i--) {
     const log = logs[i]
@@ -194,7 +219,7 @@ export const writeReceipt = (
     bloom.add(log.address)
     for (const topic of log.topics) bloom.add(topic)
   }
-  writer.list(mark)
+  writer.list(logsMark)
   writer.raw(bloom.receipt)
   writer.stringHeader(256, 0)
   writer.quantity(receipt.cumulativeGasUsed)

@@ -201,13 +201,6 @@ export const declarations = {
     default: fromProfile((p) => p.concurrency),
     doc: "Fetches in flight, at most. Back-pressure lowers what is really in flight."
   }),
-  mergeWindow: required({
-    env: "MERGE_WINDOW",
-    group: "Fetching",
-    kind: Kind.duration({ minimum: "0s", maximum: "1h" }),
-    default: fromProfile((p) => p.mergeWindow),
-    doc: "A range that was scheduled within this time is not scheduled again. Nothing is lost by it: the coverage brings back what is still missing."
-  }),
 
   bufferBytes: required({
     env: "BUFFER_BYTES",
@@ -226,19 +219,12 @@ export const declarations = {
     default: fromProfile((p) => p.resultsCapacity),
     doc: "Cap of the queue of fetched blocks. The queue is shorter on a small machine: 1,000 slots for each GB of memory."
   }),
-  highWatermark: required({
-    env: "HIGH_WATERMARK",
+  highWatermarkPct: required({
+    env: "CHANNEL_HIGH_WATERMARK_PCT",
     group: "Memory",
-    kind: Kind.fraction,
-    default: value("0.8"),
+    kind: Kind.integer({ minimum: 1, maximum: 100, unit: "percent" }),
+    default: value("80"),
     doc: "Fill of the queue, in slots or in bytes, above which nothing new is scheduled."
-  }),
-  criticalWatermark: required({
-    env: "CRITICAL_WATERMARK",
-    group: "Memory",
-    kind: Kind.fraction,
-    default: value("0.95"),
-    doc: "Fill that is reported as critical; not below the high one."
   }),
 
   instanceId: required({
@@ -262,7 +248,7 @@ export const declarations = {
     group: "One writer",
     kind: Kind.choice(["exit", "wait"]),
     default: value("exit"),
-    doc: "What to do when another instance writes already. `exit` fails at once, `wait` stands by and takes over when the other one is gone."
+    doc: "What to do when another instance writes already. `exit` ends at once and without an error, `wait` stands by and takes over when the other one is gone."
   }),
   leaseDuration: required({
     env: "LEASE_DURATION",

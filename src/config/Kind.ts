@@ -75,18 +75,6 @@ export const integer = (options: {
   })
 }
 
-/** A part of a whole: `0.8` or `80%`. */
-export const fraction: Kind<number, number> = make({
-  type: Schema.Finite.check(Schema.isBetween({ minimum: 0.01, maximum: 1 })),
-  parse: (text) => {
-    const match = /^(\d+(?:\.\d+)?)\s*(%?)$/.exec(text)
-    return match === null ? Option.none() : Option.some(Number(match[1]) / (match[2] === "%" ? 100 : 1))
-  },
-  print: String,
-  expected: "a fraction from 0.01 to 1, such as 0.8 or 80%",
-  unit: "fraction"
-})
-
 const durationUnits: ReadonlyArray<readonly [names: RegExp, short: string, millis: number]> = [
   [/^(?:d|days?)$/, "d", 86_400_000],
   [/^(?:h|hrs?|hours?)$/, "h", 3_600_000],

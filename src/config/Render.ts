@@ -10,25 +10,20 @@ import { type Any, groups } from "./Setting.ts"
 
 export { renderError } from "./SettingsError.ts"
 
-/** Columns as wide as their widest cell; the last one is not padded. */
-const align = (rows: ReadonlyArray<ReadonlyArray<string>>): ReadonlyArray<string> => {
+/** Cells padded to the widest of their column. */
+const padded = (rows: ReadonlyArray<ReadonlyArray<string>>): ReadonlyArray<ReadonlyArray<string>> => {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
-  return rows.map((row) =>
-    row
-      .map((cell, column) => (column === row.length - 1 ? cell : cell.padEnd(widths[column] ?? 0)))
-      .join("  ")
-      .trimEnd()
-  )
+  return rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)))
 }
 
 /** Setting, value and origin, grouped; warnings are not part of it. */
 export const renderTable = (resolved: Resolved): string => {
-  const lines = align(
+  const lines = padded(
     all.map(([name, setting]) => {
       const shown = resolved.origins[name]
       return [`  ${setting.env}`, shown?.origin ?? "", shown?.value.replaceAll("`", "") ?? ""]
     })
-  )
+  ).map((cells) => cells.join("  ").trimEnd())
   return groups
     .map((group) => [group, ...lines.filter((_, index) => all[index]?.[1].group === group)].join("\n"))
     .join("\n\n")
@@ -68,17 +63,18 @@ export const renderDefault = (setting: Any): string => {
   }
 }
 
-const cell = (text: string): string => text.replaceAll("|", "\\|")
-
-const row = (cells: ReadonlyArray<string>): string => `| ${cells.map(cell).join(" | ")} |`
-
-const markdownTable = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string =>
-  [row(head), row(head.map(() => "---")), ...rows.map(row)].join("\n")
+/** Aligned as the formatter would do it, or `npm run format` and the test of the docs would not agree. */
+const markdownTable = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string => {
+  const cells = [head, ...rows].map((row) => row.map((cell) => cell.replaceAll("|", "\\|")))
+  const [title = [], ...body] = padded(cells)
+  return [title, title.map((cell) => "-".repeat(cell.length)), ...body]
+    .map((row) => `| ${row.join(" | ")} |`)
+    .join("\n")
+}
 
 const profileRows: ReadonlyArray<readonly [title: string, read: (profile: ProfileShape) => string]> = [
   ["chain id", (p) => String(p.chainId)],
   ["cap of the results queue, slots", (p) => p.resultsCapacity.toLocaleString("en-US")],
-  ["merge window", (p) => printDuration(p.mergeWindow)],
   ["batch size, blocks per commit", (p) => String(p.batchSize)],
   ["flush interval", (p) => printDuration(p.flushInterval)],
   ["fetch concurrency", (p) => String(p.concurrency)],

@@ -11,6 +11,7 @@ import {
   profile as profileSetting,
   type SettingName,
   SettingsFromTexts,
+  settingNames,
   type Values
 } from "./Declarations.ts"
 import type { HostShape } from "./Host.ts"
@@ -106,11 +107,6 @@ const crossChecks = (
   if (start !== undefined && end !== undefined && end < start) {
     report("endBlock", `a block not below ${nameOf("startBlock")}, which is ${start}`)
   }
-  const high = valueOf(declarations.highWatermark.schema, "highWatermark")
-  const critical = valueOf(declarations.criticalWatermark.schema, "criticalWatermark")
-  if (high !== undefined && critical !== undefined && critical < high) {
-    report("criticalWatermark", `a fraction not below ${nameOf("highWatermark")}, which is ${high}`)
-  }
   const isAnvil = profile.name === "anvil"
   if (!isAnvil && !rawOf("rpcUrls").text) {
     report("rpcUrls", `${declarations.rpcUrls.expected}; the ${profile.name} profile needs it`)
@@ -120,6 +116,34 @@ const crossChecks = (
   }
   return problems
 }
+
+/** The profile with what overrides it folded in. */
+const effective = (name: string, values: Values): ProfileShape => ({
+  name,
+  chainId: values.chainId,
+  resultsCapacity: values.resultsCapacity,
+  batchSize: values.batchSize,
+  flushInterval: values.flushInterval,
+  concurrency: values.concurrency,
+  confirmationDepth: values.confirmationDepth,
+  finalityDepth: values.finalityDepth,
+  pollInterval: values.pollInterval
+})
+
+/** Each value in its canonical text, as far as it may be shown. */
+const shownValues = Effect.fnUntraced(function* (values: Values, raws: Readonly<Record<string, Raw>>) {
+  const texts: Readonly<Record<string, string | undefined>> = yield* Effect.orDie(
+    Schema.encodeEffect(SettingsFromTexts)(values)
+  )
+  return Object.fromEntries(
+    settingNames.map((name): readonly [string, Shown] => {
+      const setting: Any = declarations[name]
+      const absent = "shown" in setting.default ? setting.default.shown : ""
+      const text = texts[name]
+      return [name, { value: text ? show(text, setting) : absent, origin: raws[name]?.origin ?? "default" }]
+    })
+  )
+})
 
 /** All that follows once the profile is known; it is undefined when that itself went wrong. */
 const settle = Effect.fnUntraced(function* (given: {
@@ -145,8 +169,8 @@ const settle = Effect.fnUntraced(function* (given: {
 
   const raws: Record<string, Raw> = {}
   const wrong = [...given.problems]
-  for (const [name, setting] of all) {
-    if (name === "profile") continue
+  for (const name of settingNames) {
+    const setting: Any = declarations[name]
     const raw = given.lookup(name, setting) ?? defaultOf(setting, facts)
     raws[name] = raw
     if (Option.isNone(Schema.decodeOption(setting.schema)(raw.text))) {
@@ -162,43 +186,21 @@ const settle = Effect.fnUntraced(function* (given: {
   if (wrong.length > 0) {
     const order = all.map(([name]): string => name)
     return yield* new SettingsError({
-      problems: wrong.sort((a, b) => order.indexOf(a.setting) - order.indexOf(b.setting))
+      problems: wrong.sort((a, b) => order.indexOf(a.setting) - order.indexOf(b.setting)),
+      warnings: given.warnings
     })
   }
 
   const texts = Object.fromEntries(Object.entries(raws).map(([name, raw]) => [name, raw.text]))
   // Each of them was decoded above: what fails here is a bug.
   const values = yield* Effect.orDie(Schema.decodeUnknownEffect(SettingsFromTexts)(texts))
-  const canonical: Readonly<Record<string, string | undefined>> = yield* Effect.orDie(
-    Schema.encodeEffect(SettingsFromTexts)(values)
-  )
-  const profile: ProfileShape = {
-    name: base.name,
-    chainId: values.chainId,
-    resultsCapacity: values.resultsCapacity,
-    mergeWindow: values.mergeWindow,
-    batchSize: values.batchSize,
-    flushInterval: values.flushInterval,
-    concurrency: values.concurrency,
-    confirmationDepth: values.confirmationDepth,
-    finalityDepth: values.finalityDepth,
-    pollInterval: values.pollInterval
-  }
-  const origins: Record<string, Shown> = {}
-  for (const [name, setting] of all) {
-    const text = canonical[name]
-    const absent = "shown" in setting.default ? setting.default.shown : ""
-    origins[name] =
-      name === "profile"
-        ? { value: show(profile.name, setting), origin: given.profileOrigin }
-        : {
-            value: text ? show(text, setting) : absent,
-            origin: raws[name]?.origin ?? "default"
-          }
-  }
+  const profile = effective(base.name, values)
   return {
     settings: { ...values, profile, memoryBytes: given.host.memoryBytes },
-    origins,
+    origins: {
+      profile: { value: profile.name, origin: given.profileOrigin },
+      ...(yield* shownValues(values, raws))
+    },
     warnings: given.warnings
   }
 })

@@ -39,14 +39,16 @@ const line = (problem: Problem): string =>
   ].join("\n")
 
 /** Each wrong setting on lines of its own. */
-export const renderError = (error: Pick<SettingsError, "problems">): string => {
+export const renderError = (error: Pick<SettingsError, "problems" | "warnings">): string => {
   const count = error.problems.length
   const title = count === 1 ? "One setting is wrong:" : `${count} settings are wrong:`
-  return [title, ...error.problems.map(line)].join("\n\n")
+  return [title, ...error.problems.map(line), ...error.warnings.map((warning) => `  ${warning}`)].join("\n\n")
 }
 
 export class SettingsError extends Schema.TaggedError<SettingsError>()("SettingsError", {
-  problems: Schema.Array(Problem)
+  problems: Schema.Array(Problem),
+  /** Misspelt variables: often the very reason why a setting is missing. */
+  warnings: Schema.Array(Schema.String)
 }) {
   /** For a program that ends with this error: wrong settings are exit code 2. */
   override readonly [Runtime.errorExitCode] = 2

@@ -6,7 +6,6 @@ import { Profile, profiles } from "../../src/config/Profile.ts"
 const designed = [
   ["chainId", 31_337, 11_155_111, 1],
   ["resultsCapacity", 100_000, 10_000, 5_000],
-  ["mergeWindow", 5_000, 10_000, 30_000],
   ["batchSize", 100, 50, 20],
   ["flushInterval", 250, 1_000, 1_000],
   ["concurrency", 16, 10, 20],

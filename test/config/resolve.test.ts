@@ -139,11 +139,8 @@ describe("what is wrong", () => {
     })
   )
 
-  it.effect("includes an end below a start that comes by default, and watermarks the wrong way round", () =>
+  it.effect("takes an end that is the start", () =>
     Effect.gen(function* () {
-      const env = { PROFILE: "anvil", HIGH_WATERMARK: "0.99" }
-      const error = yield* failure({ flags: {}, env, host })
-      expect(error.problems.map(({ setting }) => setting)).toEqual(["criticalWatermark"])
       const same = yield* Settings.resolve({
         flags: {},
         env: { PROFILE: "anvil", START_BLOCK: "5", END_BLOCK: "5" },
@@ -187,6 +184,14 @@ describe("misspelt variables", () => {
     Effect.map(warnings({ SLUICE_TURBO: "1" }), (said) =>
       expect(said).toEqual(["SLUICE_TURBO is not a setting and has no effect"])
     )
+  )
+
+  it.effect("are said beside what is wrong, since they may be why", () =>
+    Effect.gen(function* () {
+      const error = yield* failure({ flags: {}, env: { PROFILE: "mainnet", RPC_URLS: url }, host })
+      expect(error.problems.map(({ setting }) => setting)).toEqual(["rpcUrls"])
+      expect(error.message).toContain("RPC_URLS is not a setting and has no effect; did you mean RPC_URL?")
+    })
   )
 
   it.effect("others' variables are left alone", () =>

@@ -175,27 +175,9 @@ const rows: Readonly<Record<string, Row>> = {
   batchSize: whole("batchSize", { min: 1, max: 100_000 }),
   flushInterval: duration((s) => s.flushInterval, { below: "0ms", above: "61m" }),
   concurrency: small("concurrency", { min: 1, max: 1_000 }),
-  mergeWindow: duration((s) => s.mergeWindow, { below: "-1ms", above: "61m" }),
   bufferBytes: size((s) => s.bufferBytes),
   resultsCapacity: whole("resultsCapacity", { min: 1, max: 10_000_000 }),
-  highWatermark: {
-    read: (s) => s.highWatermark,
-    good: [
-      ["0.5", 0.5],
-      ["50%", 0.5],
-      ["12.5 %", 0.125]
-    ],
-    bad: ["0", "1.1", "101%", "-0.5", "half", "50"]
-  },
-  criticalWatermark: {
-    read: (s) => s.criticalWatermark,
-    good: [
-      ["0.9", 0.9],
-      ["1", 1],
-      ["100%", 1]
-    ],
-    bad: ["0", "1.1", "%", "high"]
-  },
+  highWatermarkPct: whole("highWatermarkPct", { min: 1, max: 100 }),
   instanceId: text(
     (s) => s.instanceId,
     ["a", "pod-1.eu/b:2", "x".repeat(128)],

@@ -3,7 +3,7 @@
  */
 import type { RawBlock } from "../../src/chain/Block.ts"
 
-export type Json = Record<string, unknown>
+type Json = Record<string, unknown>
 
 /** Numbers from 0 to below 1, the same ones for the same seed (mulberry32). */
 export const randomFrom = (seed: number) => (): number => {
@@ -31,8 +31,16 @@ const legacy = "hash nonce gasPrice gas to value input v r s"
 const dynamic =
   "hash chainId nonce maxFeePerGas maxPriorityFeePerGas gas to value input accessList authorizationList maxFeePerBlobGas blobVersionedHashes yParity r s type"
 
+const deposit = "hash type sourceHash from to mint value gas input"
+
 const fieldsOf = ({ type }: Json): string =>
-  type === undefined || type === "0x0" ? legacy : type === "0x1" ? `${dynamic} gasPrice` : dynamic
+  type === "0x7e"
+    ? deposit
+    : type === undefined || type === "0x0"
+      ? legacy
+      : type === "0x1"
+        ? `${dynamic} gasPrice`
+        : dynamic
 
 /** All hex strings in `value`, with the object or array that holds them. */
 const strings = (what: string, owner: Json, keys: ReadonlyArray<string>): ReadonlyArray<Place> =>
@@ -59,7 +67,11 @@ const placesOf = (raw: RawBlock): ReadonlyArray<ReadonlyArray<Place>> => {
       strings(`transactions[${i}]`, transaction, fieldsOf(transaction).split(" "))
     ),
     receipts.flatMap((receipt, i) =>
-      strings(`receipts[${i}]`, receipt, ["cumulativeGasUsed", isByzantium ? "status" : "root"])
+      strings(`receipts[${i}]`, receipt, [
+        "cumulativeGasUsed",
+        "depositNonce",
+        isByzantium ? "status" : "root"
+      ])
     ),
     raw.receipts.flatMap((receipt, i) =>
       receipt.logs.flatMap((log, j) =>

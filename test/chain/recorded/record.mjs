@@ -12,6 +12,7 @@ import { fileURLToPath } from "node:url"
 import { createPublicClient, createTestClient, createWalletClient, http } from "viem"
 import { privateKeyToAccount } from "viem/accounts"
 import { foundry } from "viem/chains"
+import { serializeTransaction } from "viem/op-stack"
 
 const folder = dirname(fileURLToPath(import.meta.url))
 const anvil = join(folder, "../../../node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil")
@@ -36,9 +37,9 @@ const infinity = new Uint8Array(48)
 infinity[0] = 0xc0
 const kzg = { blobToKzgCommitment: () => infinity, computeBlobKzgProof: () => infinity }
 
-const record = async (hardfork, name, send) => {
+const record = async (hardfork, name, send, options = ["--hardfork", hardfork]) => {
   const port = await freePort()
-  const node = spawn(anvil, ["--port", `${port}`, "--silent", "--no-mining", "--hardfork", hardfork], {
+  const node = spawn(anvil, ["--port", `${port}`, "--silent", "--no-mining", ...options], {
     stdio: "ignore"
   })
   try {
@@ -55,7 +56,7 @@ const record = async (hardfork, name, send) => {
       for (const transaction of block.transactions) if (transaction.blobs) transaction.blobs = ["0x"]
       writeFileSync(
         join(folder, `${name}-${number}.json`),
-        `${JSON.stringify({ source: `Anvil 1.7.1, --hardfork ${hardfork}`, chainId: 31337, block, receipts })}\n`
+        `${JSON.stringify({ source: `Anvil 1.7.1 ${options.join(" ")}`, chainId: await client.getChainId(), block, receipts })}\n`
       )
     }
   } finally {
@@ -100,3 +101,29 @@ await record("berlin", "berlin", async ({ mine, wallet }) => {
   await mine()
   return [1]
 })
+
+const optimism = ["--network", "optimism", "--chain-id", "10", "--hardfork", "granite"]
+await record(
+  "optimism",
+  "optimism",
+  async ({ client, mine }) => {
+    const deposit = (from, byte) =>
+      serializeTransaction({
+        type: "deposit",
+        sourceHash: `0x${byte.repeat(32)}`,
+        from,
+        to: delegate.address,
+        mint: 5_000_000_000n,
+        value: 3n,
+        gas: 60_000n,
+        isSystemTx: false,
+        data: "0x1234"
+      })
+    // One from each sender: Anvil's pool takes two of one for a replacement.
+    await client.request({ method: "eth_sendRawTransaction", params: [deposit(sender.address, "a1")] })
+    await client.request({ method: "eth_sendRawTransaction", params: [deposit(delegate.address, "a2")] })
+    await mine()
+    return [1]
+  },
+  optimism
+)
