@@ -1,0 +1,125 @@
+/**
+ * The HTTP API as data: paths, answers, errors. Handlers and documentation are made from it, and a client can be.
+ */
+import { Schema } from "effect"
+import { HttpApi, HttpApiEndpoint, HttpApiGroup, OpenApi } from "effect/http-api"
+
+const Header = Schema.Struct({
+  number: Schema.Finite,
+  hash: Schema.String,
+  timestamp: Schema.Finite.annotate({ description: "Seconds since 1970." })
+})
+
+export const Health = Schema.Struct({ status: Schema.Literal("ok") })
+
+export const Ready = Schema.Struct({ ready: Schema.Literal(true) })
+
+/** 503: what keeps the service from being ready, in sentences. */
+export class NotReady extends Schema.TaggedError<NotReady>()(
+  "NotReady",
+  { ready: Schema.Literal(false), reasons: Schema.Array(Schema.String) },
+  { httpApiStatus: 503 }
+) {}
+
+export const Endpoint = Schema.Struct({
+  id: Schema.String,
+  host: Schema.String,
+  healthy: Schema.Boolean.annotate({
+    description: "False while it rests after a fault or serves another chain."
+  }),
+  head: Schema.NullOr(Schema.Finite),
+  latency_ms: Schema.NullOr(Schema.Finite),
+  requests: Schema.Finite,
+  bytes_received: Schema.Finite,
+  faults: Schema.Finite,
+  last_fault: Schema.NullOr(Schema.String)
+})
+
+export const StatusAnswer = Schema.Struct({
+  chain_id: Schema.Finite,
+  profile: Schema.String,
+  instance: Schema.String,
+  phase: Schema.Literals([
+    "starting",
+    "waiting",
+    "syncing",
+    "following",
+    "retrying",
+    "halted",
+    "stopping",
+    "done"
+  ]),
+  reason: Schema.NullOr(Schema.String),
+  head: Schema.NullOr(Header),
+  safe: Schema.NullOr(Schema.Finite),
+  finalized: Schema.NullOr(Schema.Finite),
+  start_block: Schema.Finite,
+  target_block: Schema.NullOr(Schema.Finite),
+  committed_cursor: Schema.NullOr(Schema.Finite).annotate({
+    description: "Highest block up to which everything from start_block on is committed."
+  }),
+  tip: Schema.NullOr(Header).annotate({ description: "Highest committed block." }),
+  sync_progress_percent: Schema.Finite,
+  blocks_per_second: Schema.Finite.annotate({ description: "Committed, over the last minute." }),
+  eta_seconds: Schema.NullOr(Schema.Finite),
+  totals: Schema.Struct({
+    blocks: Schema.Finite,
+    transactions: Schema.Finite,
+    logs: Schema.Finite
+  }),
+  coverage: Schema.Struct({
+    proven: Schema.Finite.annotate({ description: "Blocks." }),
+    linked: Schema.Finite.annotate({ description: "Blocks." }),
+    ranges: Schema.Array(
+      Schema.Struct({ from: Schema.Finite, to: Schema.Finite, level: Schema.Literals(["proven", "linked"]) })
+    ).annotate({ description: "The first hundred." })
+  }),
+  in_flight: Schema.Struct({
+    blocks: Schema.Finite,
+    bytes: Schema.Finite,
+    max_blocks: Schema.Finite,
+    max_bytes: Schema.Finite
+  }),
+  last_reorg: Schema.NullOr(
+    Schema.Struct({ ancestor: Schema.Finite, depth: Schema.Finite, at: Schema.String })
+  ),
+  lease: Schema.NullOr(
+    Schema.Struct({
+      holder: Schema.String,
+      epoch: Schema.Finite,
+      acquired_at: Schema.String,
+      expires_at: Schema.String,
+      ours: Schema.Boolean
+    })
+  ),
+  endpoints: Schema.Array(Endpoint)
+})
+
+class System extends HttpApiGroup.make("system", { topLevel: true })
+  .add(
+    HttpApiEndpoint.get("health", "/health", { success: Health }).annotateMerge(
+      OpenApi.annotations({ description: "The process lives." })
+    )
+  )
+  .add(
+    HttpApiEndpoint.get("ready", "/ready", { success: Ready, error: NotReady }).annotateMerge(
+      OpenApi.annotations({
+        description:
+          "The tables are fresh: not halted, leading, and not behind by more than READY_MAX_LAG blocks."
+      })
+    )
+  ) {}
+
+class Sync extends HttpApiGroup.make("sync", { topLevel: true })
+  .add(HttpApiEndpoint.get("status", "/status", { success: StatusAnswer }))
+  .prefix("/api") {}
+
+export class Api extends HttpApi.make("sluice")
+  .add(System)
+  .add(Sync)
+  .annotateMerge(
+    OpenApi.annotations({
+      title: "Sluice",
+      description: "An EVM chain as SQL tables: what is committed, how fresh it is, and why."
+    })
+  ) {}

@@ -1,0 +1,44 @@
+/**
+ * The HTTP server: the API, its documentation at `/docs`, one port.
+ */
+import { createServer } from "node:http"
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import { Duration, Effect, Layer } from "effect"
+import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
+import { HttpApiBuilder, HttpApiScalar } from "effect/http-api"
+import { Settings } from "../config/Settings.ts"
+import { Api } from "./Api.ts"
+import * as SyncHandlers from "./SyncHandlers.ts"
+import * as SystemHandlers from "./SystemHandlers.ts"
+
+const routes = Layer.mergeAll(
+  HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
+    Layer.provide([SystemHandlers.layer, SyncHandlers.layer])
+  ),
+  HttpApiScalar.layer(Api, { path: "/docs" }),
+  HttpRouter.add("GET", "/", HttpServerResponse.redirect("/docs", { status: 302 }))
+)
+
+/** Open requests get this long when the server closes. */
+const shutdownTimeout = Duration.seconds(1)
+
+const listener = Layer.unwrap(
+  Effect.map(Settings, ({ httpHost, httpPort }) =>
+    NodeHttpServer.layer(createServer, {
+      host: httpHost,
+      port: httpPort,
+      gracefulShutdownTimeout: shutdownTimeout
+    })
+  )
+)
+
+const announce = Layer.effectDiscard(
+  HttpServer.addressFormattedWith((address) =>
+    Effect.logInfo("listening").pipe(Effect.annotateLogs({ url: address, docs: `${address}/docs` }))
+  )
+)
+
+export const layer = HttpRouter.serve(routes, { disableLogger: true, disableListenLog: true }).pipe(
+  Layer.merge(announce),
+  Layer.provide(listener)
+)

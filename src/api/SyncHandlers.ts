@@ -1,0 +1,107 @@
+/** `/api/status`. */
+import { Clock, Effect } from "effect"
+import { HttpApiBuilder } from "effect/http-api"
+import type { BlockHeader, ProofLevel } from "../chain/Block.ts"
+import { Settings } from "../config/Settings.ts"
+import { BackPressure } from "../flow/BackPressure.ts"
+import * as Status from "../flow/Status.ts"
+import type { EndpointHealth } from "../rpc/EndpointPool.ts"
+import { ChainSource } from "../source/ChainSource.ts"
+import type { LeaseRow, StoreState } from "../store/Store.ts"
+import { Api, type Endpoint, type StatusAnswer } from "./Api.ts"
+
+export const layer = HttpApiBuilder.group(
+  Api,
+  "sync",
+  Effect.fn(function* (handlers) {
+    const status = yield* Status.Status
+    const settings = yield* Settings
+    const source = yield* ChainSource
+    const gate = yield* BackPressure
+    return handlers.handleAll({
+      status: Effect.fnUntraced(function* () {
+        const now = yield* Clock.currentTimeMillis
+        const sync = yield* status.get
+        const usage = yield* gate.usage
+        const endpoints = yield* source.health
+        return {
+          chain_id: settings.chainId,
+          profile: settings.profile.name,
+          instance: settings.instanceId,
+          phase: sync.phase,
+          reason: sync.reason ?? null,
+          head: header(sync.head),
+          safe: sync.safe ?? null,
+          finalized: sync.finalized ?? null,
+          start_block: sync.start,
+          target_block: sync.target ?? null,
+          committed_cursor: Status.cursor(sync) ?? null,
+          tip: header(sync.store.tip),
+          sync_progress_percent: round(Status.progressPercent(sync), 3),
+          blocks_per_second: round(Status.blocksPerSecond(sync, now), 2),
+          eta_seconds: eta(sync, now),
+          totals: sync.store.totals,
+          coverage: coverage(sync.store),
+          in_flight: {
+            blocks: usage.blocks,
+            bytes: usage.bytes,
+            max_blocks: gate.limits.blocks,
+            max_bytes: gate.limits.bytes
+          },
+          last_reorg: reorg(sync.store),
+          lease: lease(sync.lease, settings.instanceId),
+          endpoints: endpoints.map((health) => endpoint(health, now))
+        } satisfies typeof StatusAnswer.Type
+      })
+    })
+  })
+)
+
+const round = (value: number, digits: number): number => Number(value.toFixed(digits))
+
+const eta = (sync: Status.SyncStatus, now: number): number | null => {
+  const seconds = Status.etaSeconds(sync, now)
+  return seconds === undefined ? null : Math.round(seconds)
+}
+
+const header = (block: BlockHeader | undefined) =>
+  block === undefined ? null : { number: block.number, hash: block.hash, timestamp: block.timestamp }
+
+const blocksAt = ({ coverage }: StoreState, level: ProofLevel): number =>
+  coverage.reduce((sum, range) => (range.level === level ? sum + range.to - range.from + 1 : sum), 0)
+
+const coverage = (store: StoreState) => ({
+  proven: blocksAt(store, "proven"),
+  linked: blocksAt(store, "linked"),
+  ranges: store.coverage.slice(0, 100)
+})
+
+const iso = (millis: number): string => new Date(millis).toISOString()
+
+const reorg = ({ lastReorg }: StoreState) =>
+  lastReorg === undefined
+    ? null
+    : { ancestor: lastReorg.ancestor, depth: lastReorg.depth, at: iso(lastReorg.at) }
+
+const lease = (row: LeaseRow | undefined, instance: string) =>
+  row === undefined
+    ? null
+    : {
+        holder: row.holder,
+        epoch: row.epoch,
+        acquired_at: iso(row.acquiredAt),
+        expires_at: iso(row.expiresAt),
+        ours: row.holder === instance
+      }
+
+const endpoint = (health: EndpointHealth, now: number): typeof Endpoint.Type => ({
+  id: health.id,
+  host: health.host,
+  healthy: health.rightChain !== false && health.restUntil <= now,
+  head: health.head ?? null,
+  latency_ms: health.latency === undefined ? null : round(health.latency, 1),
+  requests: health.requests,
+  bytes_received: health.bytesReceived,
+  faults: health.faults,
+  last_fault: health.lastFault ?? null
+})

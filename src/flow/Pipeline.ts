@@ -1,0 +1,85 @@
+/**
+ * The stream itself. `run` reads like the design's line; each word is a module.
+ *
+ * A run is one pass under one lease: from the coverage as it is now until there is nothing more to do (`END_BLOCK`),
+ * a reorg, a fault, or `stop`. Nothing is carried from one run to the next but what is committed, so a fault and a
+ * crash are recovered from in the same way.
+ */
+import { Context, Effect, Layer, Stream } from "effect"
+import { Settings } from "../config/Settings.ts"
+import type { Identity } from "../store/Store.ts"
+import { Store, type StoreError } from "../store/Store.ts"
+import { BackPressure } from "./BackPressure.ts"
+import { Fetcher } from "./Fetcher.ts"
+import { Heads, target } from "./Heads.ts"
+import { Planner } from "./Planner.ts"
+import { isLast, type SequenceError, Sequencer } from "./Sequencer.ts"
+import { Status } from "./Status.ts"
+import { Writer } from "./Writer.ts"
+
+export interface RunOptions {
+  readonly identity: Identity
+  readonly epoch: number
+  /** When this completes, fetching ends at once, and what is whole is committed. */
+  readonly stop: Effect.Effect<void>
+}
+
+export class Pipeline extends Context.Service<
+  Pipeline,
+  {
+    /** One pass; succeeds with whether everything up to `END_BLOCK` is committed. */
+    readonly run: (options: RunOptions) => Effect.Effect<boolean, SequenceError>
+  }
+>()("sluice/flow/Pipeline") {
+  static readonly layer = Layer.effect(
+    Pipeline,
+    Effect.suspend(() => make)
+  )
+}
+
+/** Batches that wait while one is being committed. */
+const batchesAhead = 1
+
+const make = Effect.gen(function* () {
+  const settings = yield* Settings
+  const heads = yield* Heads
+  const planner = yield* Planner
+  const fetcher = yield* Fetcher
+  const sequencer = yield* Sequencer
+  const writer = yield* Writer
+  const gate = yield* BackPressure
+  const store = yield* Store
+  const status = yield* Status
+
+  const run = Effect.fnUntraced(function* ({ epoch, identity, stop }: RunOptions) {
+    yield* gate.reset
+    yield* status.committed(0, yield* store.state)
+    const plan = yield* planner.start
+    const sequence = yield* sequencer.start(identity)
+
+    yield* heads.stream.pipe(
+      Stream.takeUntil((head) => reachesEnd(head.number)),
+      Stream.flatMap(plan),
+      Stream.mapEffect(fetcher.fetch, { concurrency: settings.concurrency }),
+      Stream.mapEffect(sequence),
+      Stream.flattenIterable,
+      Stream.takeUntil(isLast),
+      Stream.interruptWhen(stop),
+      Stream.groupedWithin(settings.batchSize, settings.flushInterval),
+      Stream.buffer({ capacity: batchesAhead }),
+      Stream.runForEach((steps) => writer.commit(epoch, steps))
+    )
+    return yield* complete
+  })
+
+  const reachesEnd = (head: number) =>
+    settings.endBlock !== undefined && target(settings, head) >= settings.endBlock
+
+  const complete: Effect.Effect<boolean, StoreError> = Effect.gen(function* () {
+    if (settings.endBlock === undefined) return false
+    const gaps = yield* store.gaps({ from: settings.startBlock, to: settings.endBlock }, 1)
+    return gaps.length === 0
+  })
+
+  return Pipeline.of({ run })
+})

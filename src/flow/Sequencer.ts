@@ -1,0 +1,234 @@
+/**
+ * Puts every block in its place: its parent has to be the block below it, whether that one was sequenced just now or
+ * committed long ago. Where it is not, the chain was reorganised: the sequencer walks down to the highest block that
+ * both chains share, and says `Rollback`.
+ *
+ * It never says so because a head went down (nodes lag, balancers flap), only because a block at a height that we
+ * have has another hash, seen on the endpoint whose head is highest. Below finality it does not say so at all:
+ * `FinalityViolation` ends the run, and nothing is written.
+ */
+import { Context, Data, Effect, Layer, Option, Result, Schema } from "effect"
+import type { BlockHeader, Hex } from "../chain/Block.ts"
+import * as BlockRange from "../chain/BlockRange.ts"
+import { Settings } from "../config/Settings.ts"
+import { HeadLag, Inconsistent, ProviderFault } from "../rpc/ProviderFault.ts"
+import { ChainSource } from "../source/ChainSource.ts"
+import type { EncodedBlock } from "../store/Columns.ts"
+import { type Identity, IdentityMismatch, Store, StoreError } from "../store/Store.ts"
+import type { Fetched } from "./Fetcher.ts"
+import { Heads } from "./Heads.ts"
+
+export type Step = Data.TaggedEnum<{
+  Append: { readonly block: EncodedBlock }
+  /** Take back all blocks above `ancestor`; `mismatch` tells what showed it. Last of its run. */
+  Rollback: { readonly ancestor: number; readonly mismatch: Mismatch }
+  /** Nothing after this can be had now. Last of its run. */
+  Stop: { readonly error: SequenceError }
+}>
+export const Step = Data.taggedEnum<Step>()
+
+/** Two different blocks at one height. */
+export interface Mismatch {
+  readonly number: number
+  readonly ours: Hex
+  readonly theirs: Hex
+}
+
+/** The chain shows another block at a height that was final. Nothing is written any more. */
+export class FinalityViolation extends Schema.TaggedError<FinalityViolation>()("FinalityViolation", {
+  number: Schema.Finite,
+  finalized: Schema.Finite,
+  ours: Schema.String,
+  theirs: Schema.String
+}) {
+  override get message(): string {
+    return (
+      `block ${this.number} was final (finalized: ${this.finalized}) and is ${this.ours} in the tables, ` +
+      `but the provider now says ${this.theirs}`
+    )
+  }
+}
+
+export type SequenceError = ProviderFault | StoreError | FinalityViolation
+
+export const isLast = (step: Step): boolean => step._tag !== "Append"
+
+/** Headers compared in one request while walking down. */
+const page = 32
+
+export class Sequencer extends Context.Service<
+  Sequencer,
+  {
+    /** A stateful sequencer for one run. */
+    readonly start: (
+      identity: Identity
+    ) => Effect.Effect<(fetched: Fetched) => Effect.Effect<ReadonlyArray<Step>>>
+  }
+>()("sluice/flow/Sequencer") {
+  static readonly layer = Layer.effect(
+    Sequencer,
+    Effect.suspend(() => make)
+  )
+}
+
+const make = Effect.gen(function* () {
+  const store = yield* Store
+  const source = yield* ChainSource
+  const heads = yield* Heads
+  const settings = yield* Settings
+
+  const start = (identity: Identity) =>
+    Effect.sync(() => {
+      const recent = makeRecent(settings.profile.resultsCapacity + settings.batchSize)
+
+      /** Hashes that we have inside `range`: sequenced in this run, or committed. */
+      const ours = Effect.fnUntraced(function* (range: BlockRange.BlockRange) {
+        const hashes = new Map<number, Hex>()
+        for (const { number, hash } of yield* store.headers(range)) hashes.set(number, hash)
+        for (let number = range.from; number <= range.to; number++) {
+          const hash = recent.hash(number)
+          if (hash !== undefined) hashes.set(number, hash)
+        }
+        return hashes
+      })
+
+      /**
+       * Walks down from `mismatch` to the highest block that both chains share. None when the chain has our block at
+       * that height after all: somebody's slip, no reorg.
+       */
+      const rollback = Effect.fnUntraced(function* (mismatch: Mismatch) {
+        yield* sameGenesis
+        const finalized = Math.max((yield* heads.finalized) ?? -1, (yield* store.state).finalized ?? -1)
+        for (let to = mismatch.number; to >= settings.startBlock; to -= page) {
+          const range = BlockRange.make(Math.max(settings.startBlock, to - page + 1), to)
+          const have = yield* ours(range)
+          const numbers = descending(range)
+          const theirs = yield* source.headers(numbers)
+          for (const [i, number] of numbers.entries()) {
+            const our = have.get(number)
+            const their = theirs[i]
+            if (our === undefined) return Option.some(Step.Rollback({ ancestor: number, mismatch }))
+            if (their === undefined) return yield* lagging(number)
+            if (their.hash === our) {
+              return number === mismatch.number
+                ? Option.none<Step>()
+                : Option.some(Step.Rollback({ ancestor: number, mismatch }))
+            }
+            if (number <= finalized) {
+              return yield* new FinalityViolation({ number, finalized, ours: our, theirs: their.hash })
+            }
+          }
+        }
+        return Option.some(Step.Rollback({ ancestor: settings.startBlock - 1, mismatch }))
+      })
+
+      const sameGenesis = Effect.gen(function* () {
+        const [genesis] = yield* source.headers([0])
+        if (genesis === undefined) return yield* lagging(0)
+        if (genesis.hash === identity.genesisHash) return
+        return yield* new StoreError({
+          reason: new IdentityMismatch({
+            what: "genesis hash",
+            stored: identity.genesisHash,
+            seen: genesis.hash
+          })
+        })
+      })
+
+      /** The hash that we have at `number`, with a look into the store only where the run has no memory of it. */
+      const hashAt = Effect.fnUntraced(function* (number: number) {
+        return recent.hash(number) ?? (yield* store.headers(BlockRange.make(number, number)))[0]?.hash
+      })
+
+      const blocks = Effect.fnUntraced(function* (fetched: Extract<Fetched, { readonly _tag: "Blocks" }>) {
+        const steps: Array<Step> = []
+        const slip = (detail: string) =>
+          new ProviderFault({
+            endpoint: fetched.endpoint,
+            method: "eth_getBlockByNumber",
+            reason: new Inconsistent({ detail })
+          })
+        for (const block of fetched.blocks) {
+          const below = block.number > 0 ? yield* hashAt(block.number - 1) : undefined
+          if (below !== undefined && below !== block.parentHash) {
+            const detail = `block ${block.number} has parent ${block.parentHash}, expected ${below}`
+            const mismatch = { number: block.number - 1, ours: below, theirs: block.parentHash }
+            return [...steps, yield* last(rollback(mismatch), slip(detail))]
+          }
+          recent.push(block)
+          steps.push(Step.Append({ block }))
+        }
+        const top = fetched.blocks.at(-1)
+        if (!fetched.seam || top === undefined) return steps
+        const [above] = yield* store.headers(BlockRange.make(top.number + 1, top.number + 1))
+        if (above === undefined || above.parentHash === top.hash) return steps
+        const [seen] = yield* source.headers([above.number])
+        const mismatch = { number: above.number, ours: above.hash, theirs: seen?.hash ?? above.hash }
+        const detail = `block ${top.number} is ${top.hash}, expected ${above.parentHash}`
+        return [...steps, yield* last(rollback(mismatch), slip(detail))]
+      })
+
+      const head = Effect.fnUntraced(function* (seen: BlockHeader) {
+        const our = yield* hashAt(seen.number)
+        if (our === undefined || our === seen.hash) return []
+        const walked = yield* Effect.result(rollback({ number: seen.number, ours: our, theirs: seen.hash }))
+        return Result.isFailure(walked)
+          ? [Step.Stop({ error: walked.failure })]
+          : Option.toArray(walked.success)
+      })
+
+      const step = (fetched: Fetched): Effect.Effect<ReadonlyArray<Step>, StoreError | ProviderFault> => {
+        switch (fetched._tag) {
+          case "Blocks":
+            return blocks(fetched)
+          case "Verify":
+            return head(fetched.head)
+          case "Failed":
+            return Effect.succeed([Step.Stop({ error: fetched.fault })])
+        }
+      }
+      return (fetched: Fetched) =>
+        step(fetched).pipe(Effect.catch((error) => Effect.succeed([Step.Stop({ error })])))
+    })
+
+  return Sequencer.of({ start })
+})
+
+/** A walk that cannot be finished, or finds no reorg, ends the run: what was sequenced before it is committed. */
+const last = (
+  walk: Effect.Effect<Option.Option<Step>, SequenceError>,
+  slip: ProviderFault
+): Effect.Effect<Step> =>
+  Effect.match(walk, {
+    onFailure: (error) => Step.Stop({ error }),
+    onSuccess: Option.getOrElse(() => Step.Stop({ error: slip }))
+  })
+
+const lagging = (number: number) =>
+  new ProviderFault({
+    endpoint: "the highest endpoint",
+    method: "eth_getBlockByNumber",
+    reason: new HeadLag({ detail: `has no block ${number} that could be compared` })
+  })
+
+const descending = (range: BlockRange.BlockRange): ReadonlyArray<number> =>
+  Array.from({ length: BlockRange.size(range) }, (_, i) => range.to - i)
+
+/**
+ * Hashes of the blocks sequenced last, at least as many as can be on their way to the store: older ones are
+ * committed, and found there.
+ */
+const makeRecent = (capacity: number) => {
+  const hashes = new Map<number, Hex>()
+  return {
+    hash: (number: number): Hex | undefined => hashes.get(number),
+    push: (block: BlockHeader): void => {
+      hashes.set(block.number, block.hash)
+      if (hashes.size <= capacity) return
+      for (const oldest of hashes.keys()) {
+        hashes.delete(oldest)
+        return
+      }
+    }
+  }
+}

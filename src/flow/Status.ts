@@ -1,0 +1,163 @@
+/**
+ * What the stream is doing, as one value that all who ask look at: the API, the progress line, the log.
+ */
+import { Clock, Context, Effect, Layer, SubscriptionRef } from "effect"
+import type { BlockHeader } from "../chain/Block.ts"
+import type { LeaseRow, StoreState } from "../store/Store.ts"
+
+/**
+ * `starting` until there is a lease, `waiting` while another instance has it, `syncing` while blocks are missing,
+ * `following` at the target, `retrying` after a fault, `halted` for good until an operator looks, `stopping`, `done`.
+ */
+export type Phase =
+  | "starting"
+  | "waiting"
+  | "syncing"
+  | "following"
+  | "retrying"
+  | "halted"
+  | "stopping"
+  | "done"
+
+export interface SyncStatus {
+  readonly phase: Phase
+  /** Why it waits, retries or halts. */
+  readonly reason: string | undefined
+  /** Milliseconds since 1970 when this phase began. */
+  readonly since: number
+  readonly head: BlockHeader | undefined
+  readonly finalized: number | undefined
+  readonly safe: number | undefined
+  /** First block to have, and the last one for now. */
+  readonly start: number
+  readonly target: number | undefined
+  readonly store: StoreState
+  /** Whether the secondary indexes are there; they are built when the backfill is done. */
+  readonly indexed: boolean
+  readonly lease: LeaseRow | undefined
+  readonly samples: ReadonlyArray<Sample>
+}
+
+/** Blocks committed by this process up to a moment. */
+interface Sample {
+  readonly at: number
+  readonly blocks: number
+}
+
+/** Milliseconds over which the rate is taken. */
+const rateWindow = 60_000
+
+export class Status extends Context.Service<
+  Status,
+  {
+    readonly get: Effect.Effect<SyncStatus>
+    readonly update: (change: Partial<Omit<SyncStatus, "samples" | "since">>) => Effect.Effect<void>
+    /** A commit of so many blocks left the store in this state. */
+    readonly committed: (blocks: number, store: StoreState) => Effect.Effect<void>
+  }
+>()("sluice/flow/Status") {
+  static readonly layer = (start: number) => Layer.effect(Status, make(start))
+}
+
+const make = Effect.fnUntraced(function* (start: number) {
+  const since = yield* Clock.currentTimeMillis
+  const ref = yield* SubscriptionRef.make<SyncStatus>({
+    phase: "starting",
+    reason: undefined,
+    since,
+    head: undefined,
+    finalized: undefined,
+    safe: undefined,
+    start,
+    target: undefined,
+    store: {
+      coverage: [],
+      totals: { blocks: 0, transactions: 0, logs: 0 },
+      tip: undefined,
+      finalized: undefined,
+      lastReorg: undefined
+    },
+    indexed: false,
+    lease: undefined,
+    samples: []
+  })
+  return Status.of({
+    get: SubscriptionRef.get(ref),
+    update: Effect.fnUntraced(function* (change) {
+      const now = yield* Clock.currentTimeMillis
+      yield* SubscriptionRef.update(ref, (status) => ({
+        ...status,
+        ...change,
+        since: change.phase === undefined || change.phase === status.phase ? status.since : now
+      }))
+    }),
+    committed: Effect.fnUntraced(function* (blocks, store) {
+      const now = yield* Clock.currentTimeMillis
+      yield* SubscriptionRef.update(ref, (before) => {
+        const status = {
+          ...before,
+          store,
+          samples: [...before.samples.filter(({ at }) => now - at <= rateWindow), { at: now, blocks }]
+        }
+        const phase = blocks > 0 && working.has(status.phase) ? workingPhase(status) : status.phase
+        return { ...status, phase, since: phase === status.phase ? status.since : now }
+      })
+    })
+  })
+})
+
+const working: ReadonlySet<Phase> = new Set(["syncing", "following", "retrying"])
+
+/** So few blocks below the target count as following it: a batch may be on its way. */
+const nearby = 32
+
+const workingPhase = (status: SyncStatus): Phase =>
+  (remaining(status) ?? 0) <= nearby ? "following" : "syncing"
+
+/** Blocks between `start` and `target` that are committed. */
+export const covered = ({ start, target, store }: SyncStatus): number =>
+  target === undefined
+    ? 0
+    : store.coverage.reduce(
+        (sum, { from, to }) => sum + Math.max(0, Math.min(to, target) - Math.max(from, start) + 1),
+        0
+      )
+
+/** Highest block up to which everything from `start` on is committed; undefined when `start` is missing. */
+export const cursor = ({ start, store }: SyncStatus): number | undefined => {
+  let next = start
+  for (const { from, to } of store.coverage) {
+    if (from > next) break
+    if (to >= next) next = to + 1
+  }
+  return next > start ? next - 1 : undefined
+}
+
+export const remaining = (status: SyncStatus): number | undefined =>
+  status.target === undefined ? undefined : Math.max(0, status.target - status.start + 1 - covered(status))
+
+/** Share of the blocks to have that are committed, 0 to 100; 100 where there is nothing to have yet. */
+export const progressPercent = (status: SyncStatus): number => {
+  const left = remaining(status)
+  if (left === undefined || status.target === undefined) return 0
+  const all = status.target - status.start + 1
+  return all <= 0 ? 100 : ((all - left) / all) * 100
+}
+
+/** Blocks a second over the last minute, or since the first commit where that is less. */
+export const blocksPerSecond = ({ samples }: SyncStatus, now: number): number => {
+  const inWindow = samples.filter(({ at }) => now - at <= rateWindow)
+  const [first] = inWindow
+  if (first === undefined) return 0
+  const blocks = inWindow.reduce((sum, sample) => sum + sample.blocks, 0)
+  return blocks / (Math.max(1000, now - first.at) / 1000)
+}
+
+/** Seconds until nothing is missing at the present rate; undefined when that cannot be told. */
+export const etaSeconds = (status: SyncStatus, now: number): number | undefined => {
+  const left = remaining(status)
+  const rate = blocksPerSecond(status, now)
+  if (left === undefined) return undefined
+  if (left === 0) return 0
+  return rate > 0 ? left / rate : undefined
+}

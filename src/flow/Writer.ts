@@ -1,0 +1,93 @@
+/**
+ * Commits what the sequencer says, a batch at a time, and tells readers afterwards.
+ *
+ * A commit is never tried again as it is: where the connection broke in the middle, nobody knows whether it went
+ * through. The run ends instead, and the next one asks the coverage.
+ */
+import { Context, Effect, Layer } from "effect"
+import { Feed } from "../delivery/Feed.ts"
+import { Store, type StoreError } from "../store/Store.ts"
+import { BackPressure } from "./BackPressure.ts"
+import { Heads } from "./Heads.ts"
+import { isLast, type SequenceError, type Step } from "./Sequencer.ts"
+import * as Status from "./Status.ts"
+
+export class Writer extends Context.Service<
+  Writer,
+  {
+    /** Writes the steps under `epoch`. A `Stop` among them is failed with after what came before it is committed. */
+    readonly commit: (epoch: number, steps: ReadonlyArray<Step>) => Effect.Effect<void, SequenceError>
+  }
+>()("sluice/flow/Writer") {
+  static readonly layer = Layer.effect(
+    Writer,
+    Effect.suspend(() => make)
+  )
+}
+
+const make = Effect.gen(function* () {
+  const store = yield* Store
+  const heads = yield* Heads
+  const gate = yield* BackPressure
+  const feed = yield* Feed
+  const status = yield* Status.Status
+
+  /** A backfill is faster without secondary indexes; they are built once, when it is through. */
+  const index = Effect.gen(function* () {
+    const now = yield* status.get
+    if (now.indexed || Status.remaining(now) !== 0) return
+    if (yield* store.ensureIndexes) yield* Effect.logInfo("secondary indexes built")
+    yield* status.update({ indexed: true })
+  })
+
+  const append = Effect.fnUntraced(function* (epoch: number, steps: ReadonlyArray<Step>) {
+    const blocks = steps.flatMap((step) => (step._tag === "Append" ? [step.block] : []))
+    if (blocks.length === 0) return
+    const state = yield* store.append({ epoch, blocks, finalized: yield* heads.finalized })
+    yield* status.committed(blocks.length, state)
+    yield* gate.adjust({
+      blocks: -blocks.length,
+      bytes: -blocks.reduce((sum, block) => sum + block.bytes, 0)
+    })
+    yield* index
+    yield* feed.publish(
+      blocks.map(({ number, hash, parentHash, timestamp, level, transactions, logs }) => ({
+        _tag: "BlockCommitted",
+        number,
+        hash,
+        parentHash,
+        timestamp,
+        level,
+        transactions,
+        logs
+      }))
+    )
+  })
+
+  const rollback = Effect.fnUntraced(function* (
+    epoch: number,
+    { ancestor, mismatch }: Extract<Step, { readonly _tag: "Rollback" }>
+  ): Effect.fn.Return<void, StoreError> {
+    const { depth } = yield* store.rollback({ epoch, ancestor })
+    yield* status.committed(0, yield* store.state)
+    yield* feed.publish([{ _tag: "RolledBack", ancestor, depth }])
+    yield* Effect.logInfo("reorg taken back").pipe(
+      Effect.annotateLogs({
+        ancestor,
+        depth,
+        block: mismatch.number,
+        ours: mismatch.ours,
+        theirs: mismatch.theirs
+      })
+    )
+  })
+
+  return Writer.of({
+    commit: Effect.fnUntraced(function* (epoch, steps) {
+      yield* append(epoch, steps)
+      const end = steps.find(isLast)
+      if (end?._tag === "Rollback") yield* rollback(epoch, end)
+      if (end?._tag === "Stop") return yield* end.error
+    })
+  })
+})

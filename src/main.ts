@@ -1,0 +1,54 @@
+#!/usr/bin/env node
+/**
+ * The command line: flags and environment become settings, settings become layers, and the layers run until they are
+ * done or told to stop. The only file with a process of its own: signals and exit codes are dealt with here.
+ */
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { Cause, Console, Effect, Exit, Layer, Logger, References, Runtime, Schema } from "effect"
+import * as Server from "./api/Server.ts"
+import * as Cli from "./Cli.ts"
+import { type Resolved, Settings } from "./config/Settings.ts"
+import * as Progress from "./Progress.ts"
+import { layerFromSettings, Sluice } from "./Sluice.ts"
+import { version } from "./Version.ts"
+
+/** What ended it has been logged; nothing is left to say but the exit code. */
+class Failed extends Schema.TaggedError<Failed>()("Failed", {}) {
+  override readonly [Runtime.errorExitCode] = Cli.exitCodes.failed
+  override readonly [Runtime.errorReported] = false
+}
+
+const run = (resolved: Resolved) =>
+  Effect.gen(function* () {
+    for (const warning of resolved.warnings) yield* Effect.logWarning(warning)
+    const { outcome } = yield* Sluice
+    const how = yield* outcome
+    if (how === "done") yield* Effect.logInfo("done: everything up to END_BLOCK is committed")
+  }).pipe(
+    Effect.provide(
+      Layer.mergeAll(Server.layer, Progress.layer).pipe(
+        Layer.provideMerge(layerFromSettings),
+        Layer.provide(Settings.layerResolved(resolved))
+      )
+    ),
+    // Another instance does the work: that is how two of them are meant to end up.
+    Effect.catchTag("LeaseHeld", (held) => Effect.logInfo(held.message)),
+    Effect.catch((error) => Effect.andThen(Effect.logError(error.message), new Failed())),
+    Effect.provide(Logger.layer([logger(resolved)])),
+    Effect.provideService(References.MinimumLogLevel, resolved.settings.logLevel)
+  )
+
+const logger = ({ settings }: Resolved) =>
+  settings.logFormat === "pretty" ? Logger.consolePretty() : Logger.consoleJson
+
+/** A signal is an order, not a failure: what was whole is committed by then. */
+const teardown: Runtime.Teardown = (exit, onExit) =>
+  Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
+    ? onExit(Cli.exitCodes.ok)
+    : Runtime.defaultTeardown(exit, onExit)
+
+Cli.make({ version, env: process.env, run }).pipe(
+  Effect.provide(NodeServices.layer),
+  NodeRuntime.runMain({ teardown, disableErrorReporting: true })
+)

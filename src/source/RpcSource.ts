@@ -1,0 +1,257 @@
+/**
+ * `ChainSource` from a pool of JSON-RPC endpoints.
+ *
+ * Blocks and receipts of several blocks travel in one HTTP batch, as many as keep an answer near `targetBytes`: a
+ * request costs the same whether it carries a kilobyte or a megabyte, and one parse of a large answer is cheaper
+ * than many of small ones. Where a node takes no batches, or has no eth_getBlockReceipts, the endpoint's memory says
+ * so after the first try, and single requests or eth_getTransactionReceipt serve instead.
+ */
+
+import type { Duration, Redacted } from "effect"
+import { Effect, Layer, Ref, Result, Stream } from "effect"
+import { WebSocketConstructor } from "effect/socket/Socket"
+import type { RawBlock } from "../chain/Block.ts"
+import * as BlockParser from "../chain/BlockParser.ts"
+import * as BlockRange from "../chain/BlockRange.ts"
+import type { Endpoint } from "../rpc/Endpoint.ts"
+import { EndpointPool } from "../rpc/EndpointPool.ts"
+import type { Answer, Call } from "../rpc/JsonRpc.ts"
+import { HeadLag, Inconsistent, Malformed, type ProviderFault, type Reason } from "../rpc/ProviderFault.ts"
+import { ChainSource, type Chunk, type FetchedBlocks } from "./ChainSource.ts"
+import * as Heads from "./HeadSource.ts"
+
+export interface RpcSourceOptions {
+  readonly pollInterval: Duration.Duration
+  readonly wsUrl: Redacted.Redacted | undefined
+}
+
+/** Bytes that an answer should have. Larger ones hold the event loop for longer, and gain nothing. */
+const targetBytes = 1_500_000
+
+/** Blocks in one request, however small they are: a batch has two calls for each. */
+const maxChunk = 50
+
+const hex = (number: number) => `0x${number.toString(16)}`
+
+export const layer = (
+  options: RpcSourceOptions
+): Layer.Layer<ChainSource, never, EndpointPool | WebSocketConstructor> =>
+  Layer.effect(ChainSource, make(options))
+
+export const make = Effect.fnUntraced(function* (options: RpcSourceOptions) {
+  const pool = yield* EndpointPool
+  const webSocket = yield* WebSocketConstructor
+  /** Moving average of a block's bytes with its receipts; undefined before the first. */
+  const blockBytes = yield* Ref.make<number | undefined>(undefined)
+
+  const blocks = (
+    range: BlockRange.BlockRange,
+    avoid?: ReadonlySet<string>
+  ): Effect.Effect<FetchedBlocks, ProviderFault> =>
+    pool
+      .use((endpoint) => fetchBlocks(endpoint, range), {
+        method: "eth_getBlockByNumber",
+        minHead: range.to,
+        ...(avoid === undefined ? {} : { avoid })
+      })
+      .pipe(
+        Effect.tap(({ bytes }) =>
+          Ref.update(blockBytes, (mean) => {
+            const now = bytes / BlockRange.size(range)
+            return mean === undefined ? now : mean * 0.7 + now * 0.3
+          })
+        ),
+        Effect.catchReason("ProviderFault", "ResponseTooLarge", (_, fault) =>
+          range.from === range.to ? Effect.fail(fault) : inHalves(range, avoid)
+        )
+      )
+
+  const inHalves = Effect.fnUntraced(function* (range: BlockRange.BlockRange, avoid?: ReadonlySet<string>) {
+    const middle = Math.floor((range.from + range.to) / 2)
+    const lower = yield* blocks(BlockRange.make(range.from, middle), avoid)
+    const upper = yield* blocks(BlockRange.make(middle + 1, range.to), avoid)
+    return {
+      endpoint: upper.endpoint,
+      blocks: [...lower.blocks, ...upper.blocks],
+      bytes: lower.bytes + upper.bytes
+    }
+  })
+
+  const chunk = Effect.map(
+    Ref.get(blockBytes),
+    (mean): Chunk =>
+      mean === undefined
+        ? { blocks: 4, bytes: targetBytes / 4 }
+        : {
+            blocks: Math.max(1, Math.min(maxChunk, Math.floor(targetBytes / Math.max(mean, 1)))),
+            bytes: Math.ceil(mean)
+          }
+  )
+
+  const headers = (numbers: ReadonlyArray<number>) =>
+    numbers.length === 0
+      ? Effect.succeed([])
+      : pool.use(
+          Effect.fnUntraced(function* (endpoint) {
+            const calls = numbers.map(
+              (number): Call => ({ method: "eth_getBlockByNumber", params: [hex(number), false] })
+            )
+            const { answers } = yield* sendAll(endpoint, calls)
+            return yield* Effect.forEach(answers, (answer) => Heads.headerOf(endpoint, answer))
+          }),
+          { method: "eth_getBlockByNumber", highest: true }
+        )
+
+  const tagged = (tag: "safe" | "finalized") =>
+    pool
+      .use(
+        Effect.fnUntraced(function* (endpoint) {
+          const { answers } = yield* sendAll(endpoint, [
+            { method: "eth_getBlockByNumber", params: [tag, false] }
+          ])
+          return yield* Heads.headerOf(endpoint, answers[0])
+        }),
+        { method: "eth_getBlockByNumber", highest: true }
+      )
+      .pipe(
+        // A node without such tags says so in many words; that there is none is an answer.
+        Effect.catchReasons("ProviderFault", {
+          Rejected: () => Effect.undefined,
+          HeadLag: () => Effect.undefined,
+          MethodUnsupported: () => Effect.undefined
+        })
+      )
+
+  return ChainSource.of({
+    heads: Heads.make({ pool, ...options }).pipe(Stream.provideService(WebSocketConstructor, webSocket)),
+    finalized: tagged("finalized"),
+    safe: tagged("safe"),
+    headers,
+    blocks,
+    chunk,
+    report: pool.report,
+    health: pool.health
+  })
+})
+
+/** Sends calls in as few HTTP requests as the endpoint takes, learning from its refusals. */
+const sendAll = (
+  endpoint: Endpoint,
+  calls: ReadonlyArray<Call>
+): Effect.Effect<{ readonly answers: ReadonlyArray<Answer>; readonly bytes: number }, ProviderFault> =>
+  Effect.gen(function* () {
+    const { maxBatch } = yield* Ref.get(endpoint.state)
+    if (calls.length <= maxBatch) return yield* endpoint.send(calls)
+    const parts: Array<ReadonlyArray<Call>> = []
+    for (let at = 0; at < calls.length; at += maxBatch) parts.push(calls.slice(at, at + maxBatch))
+    const sent = yield* Effect.forEach(parts, (part) => endpoint.send(part), { concurrency: 4 })
+    return {
+      answers: sent.flatMap(({ answers }) => answers),
+      bytes: sent.reduce((sum, { bytes }) => sum + bytes, 0)
+    }
+  }).pipe(
+    Effect.catchReason("ProviderFault", "BatchTooLarge", (_, fault) =>
+      Effect.gen(function* () {
+        const { maxBatch } = yield* Ref.get(endpoint.state)
+        if (Math.min(maxBatch, calls.length) <= 1) return yield* fault
+        const smaller = Math.max(1, Math.floor(Math.min(maxBatch, calls.length) / 4))
+        yield* Ref.update(endpoint.state, (s) => ({ ...s, maxBatch: smaller }))
+        return yield* sendAll(endpoint, calls)
+      })
+    )
+  )
+
+const fetchBlocks = Effect.fnUntraced(function* (
+  endpoint: Endpoint,
+  range: BlockRange.BlockRange
+): Effect.fn.Return<FetchedBlocks, ProviderFault> {
+  const { blockReceipts } = yield* Ref.get(endpoint.state)
+  const numbers = Array.from({ length: BlockRange.size(range) }, (_, i) => range.from + i)
+  const getBlock = (number: number): Call => ({ method: "eth_getBlockByNumber", params: [hex(number), true] })
+  const getReceipts = (number: number): Call => ({ method: "eth_getBlockReceipts", params: [hex(number)] })
+  if (!blockReceipts) return yield* fetchWithSingleReceipts(endpoint, numbers, numbers.map(getBlock))
+
+  const { answers, bytes } = yield* sendAll(
+    endpoint,
+    numbers.flatMap((number) => [getBlock(number), getReceipts(number)])
+  )
+  const unsupported = answers.some(
+    (answer, i) => i % 2 === 1 && Result.isFailure(answer) && answer.failure._tag === "MethodUnsupported"
+  )
+  if (unsupported) {
+    yield* Ref.update(endpoint.state, (s) => ({ ...s, blockReceipts: false }))
+    return yield* fetchWithSingleReceipts(endpoint, numbers, numbers.map(getBlock))
+  }
+  const blocks = yield* Effect.forEach(numbers, (number, i) =>
+    Effect.gen(function* () {
+      const block = yield* resultOf(endpoint, "eth_getBlockByNumber", number, answers[2 * i])
+      const receipts = yield* resultOf(endpoint, "eth_getBlockReceipts", number, answers[2 * i + 1])
+      return yield* parsed(endpoint, block, receipts, number)
+    })
+  )
+  return { endpoint: endpoint.id, blocks, bytes }
+})
+
+/** For nodes without eth_getBlockReceipts: the blocks first, then a receipt for each of their transactions. */
+const fetchWithSingleReceipts = Effect.fnUntraced(function* (
+  endpoint: Endpoint,
+  numbers: ReadonlyArray<number>,
+  calls: ReadonlyArray<Call>
+): Effect.fn.Return<FetchedBlocks, ProviderFault> {
+  const first = yield* sendAll(endpoint, calls)
+  const found = yield* Effect.forEach(numbers, (number, i) =>
+    Effect.gen(function* () {
+      const block = yield* resultOf(endpoint, "eth_getBlockByNumber", number, first.answers[i])
+      const hashes = BlockParser.transactionHashes(block)
+      if (hashes === undefined) {
+        return yield* endpoint.fault(
+          "eth_getBlockByNumber",
+          new Malformed({ detail: `block ${number} has no list of full transactions` })
+        )
+      }
+      return { number, block, hashes }
+    })
+  )
+  const second = yield* sendAll(
+    endpoint,
+    found.flatMap(({ hashes }) =>
+      hashes.map((hash): Call => ({ method: "eth_getTransactionReceipt", params: [hash] }))
+    )
+  )
+  const blocks: Array<RawBlock> = []
+  let at = 0
+  for (const { number, block, hashes } of found) {
+    const receipts = yield* Effect.forEach(second.answers.slice(at, at + hashes.length), (answer) =>
+      resultOf(endpoint, "eth_getTransactionReceipt", number, answer)
+    )
+    at += hashes.length
+    blocks.push(yield* parsed(endpoint, block, receipts, number))
+  }
+  return { endpoint: endpoint.id, blocks, bytes: first.bytes + second.bytes }
+})
+
+const resultOf = (
+  endpoint: Endpoint,
+  method: string,
+  number: number,
+  answer: Answer | undefined
+): Effect.Effect<unknown, ProviderFault> => {
+  const fail = (reason: Reason) => Effect.fail(endpoint.fault(method, reason))
+  if (answer === undefined) return fail(new Malformed({ detail: "no answer" }))
+  if (Result.isFailure(answer)) return fail(answer.failure)
+  // A null is how most nodes say that they have not got the block yet.
+  if (answer.success === null) return fail(new HeadLag({ detail: `null for block ${number}` }))
+  return Effect.succeed(answer.success)
+}
+
+const parsed = (
+  endpoint: Endpoint,
+  block: unknown,
+  receipts: unknown,
+  number: number
+): Effect.Effect<RawBlock, ProviderFault> => {
+  const raw = BlockParser.parse(block, receipts, number)
+  return "block" in raw
+    ? Effect.succeed(raw)
+    : Effect.fail(endpoint.fault("eth_getBlockByNumber", new Inconsistent({ detail: raw.message })))
+}

@@ -1,0 +1,212 @@
+/**
+ * Where the chain becomes rows. One transaction says one thing: rows, coverage, totals and the lease's epoch
+ * change together or not at all.
+ *
+ * **Coverage is the truth.** What is committed is kept as a multirange of block numbers for each proof level; what
+ * is missing is always asked anew (`gaps`), never remembered elsewhere. A block is inserted once: the tables take
+ * plain inserts, and a duplicate fails loudly with `Duplicate`.
+ */
+import { Context, type Effect, Schema } from "effect"
+import type { BlockHeader, Hex, ProofLevel } from "../chain/Block.ts"
+import type { BlockRange } from "../chain/BlockRange.ts"
+import type { EncodedBlock } from "./Columns.ts"
+
+/** Rows in the tables, equal to `count(*)` at any committed moment. */
+export interface Totals {
+  readonly blocks: number
+  readonly transactions: number
+  readonly logs: number
+}
+
+/** The newest reorg that was taken back. */
+export interface Reorg {
+  /** Highest block that both chains share. */
+  readonly ancestor: number
+  /** Blocks deleted above the ancestor. */
+  readonly depth: number
+  /** Milliseconds since 1970, by the database's clock. */
+  readonly at: number
+}
+
+export interface CoveredRange extends BlockRange {
+  readonly level: ProofLevel
+}
+
+/** One consistent snapshot of what is committed. */
+export interface StoreState {
+  /** Ascending, disjoint, adjacent ranges of the same level merged. */
+  readonly coverage: ReadonlyArray<CoveredRange>
+  readonly totals: Totals
+  /** Highest committed block. */
+  readonly tip: BlockHeader | undefined
+  /** Highest block ever told to be final; below it nothing is ever taken back. */
+  readonly finalized: number | undefined
+  readonly lastReorg: Reorg | undefined
+}
+
+/** What this deployment's tables belong to; pinned by the first start. */
+export interface Identity {
+  readonly chainId: number
+  readonly genesisHash: Hex
+}
+
+export interface LeaseRow {
+  readonly holder: string
+  readonly epoch: number
+  /** Milliseconds since 1970, by the database's clock. */
+  readonly acquiredAt: number
+  readonly expiresAt: number
+}
+
+export type LeaseAttempt =
+  | { readonly _tag: "Acquired"; readonly lease: LeaseRow }
+  | { readonly _tag: "Held"; readonly lease: LeaseRow }
+
+export interface Append {
+  /** The epoch of the lease under which this is written. */
+  readonly epoch: number
+  /** In ascending order; each one's parent is the one before it wherever the numbers are adjacent. */
+  readonly blocks: ReadonlyArray<EncodedBlock>
+  /** Raises the stored finalized block, never lowers it. */
+  readonly finalized: number | undefined
+}
+
+export interface RolledBack extends Reorg {
+  readonly blocks: number
+  readonly transactions: number
+  readonly logs: number
+}
+
+export class Store extends Context.Service<
+  Store,
+  {
+    /**
+     * Pins chain id and genesis hash on first use; afterwards fails with `IdentityMismatch` when they differ, before
+     * any write.
+     */
+    readonly pin: (identity: Identity) => Effect.Effect<void, StoreError>
+    readonly state: Effect.Effect<StoreState, StoreError>
+    /** The parts of `range` that are not covered at any level, ascending, at most `limit` of them. */
+    readonly gaps: (range: BlockRange, limit: number) => Effect.Effect<ReadonlyArray<BlockRange>, StoreError>
+    /** The committed headers inside `range`, ascending; absent blocks are left out. */
+    readonly headers: (range: BlockRange) => Effect.Effect<ReadonlyArray<BlockHeader>, StoreError>
+    /**
+     * Inserts the blocks with all their rows in one transaction. Fails with `Fenced` when the epoch is no longer the
+     * lease's, with `LinkMismatch` when a block does not fit a committed neighbour (below or above), with
+     * `Duplicate` when a block is there already. Makes partitions as needed. Returns the state after it.
+     */
+    readonly append: (append: Append) => Effect.Effect<StoreState, StoreError>
+    /**
+     * Deletes all blocks above `ancestor` in one transaction. Fails with `BelowFinality` when that would take back a
+     * finalized block, with `Fenced` as above.
+     */
+    readonly rollback: (options: {
+      readonly epoch: number
+      readonly ancestor: number
+    }) => Effect.Effect<RolledBack, StoreError>
+    /** Builds the secondary indexes if they are not there yet; idempotent. True when it built some. */
+    readonly ensureIndexes: Effect.Effect<boolean, StoreError>
+    /**
+     * Takes the lease when it is free or expired (or, with `evenIfHeld`, in any case: the caller knows that the
+     * holder is gone), with an epoch one higher than the last. Its clock is the database's.
+     */
+    readonly acquireLease: (options: {
+      readonly holder: string
+      /** Milliseconds. */
+      readonly duration: number
+      readonly evenIfHeld: boolean
+    }) => Effect.Effect<LeaseAttempt, StoreError>
+    /** Extends the lease; fails with `Fenced` when another holder has it. */
+    readonly renewLease: (options: {
+      readonly epoch: number
+      readonly duration: number
+    }) => Effect.Effect<LeaseRow, StoreError>
+    /** Lets the next instance in at once. Does nothing when the lease is another's already. */
+    readonly releaseLease: (epoch: number) => Effect.Effect<void, StoreError>
+    readonly readLease: Effect.Effect<LeaseRow | undefined, StoreError>
+  }
+>()("sluice/store/Store") {}
+
+/** Another instance holds a newer epoch: whoever sees this must stop writing. */
+export class Fenced extends Schema.TaggedError<Fenced>()("Fenced", {
+  epoch: Schema.Number,
+  current: Schema.Number,
+  holder: Schema.String
+}) {
+  readonly isRetryable = false
+  override get message(): string {
+    return `the lease's epoch is ${this.current} (held by ${this.holder}), this instance holds ${this.epoch}`
+  }
+}
+
+/** A block does not fit its committed neighbour: a reorg, or a wrong answer that got this far. */
+export class LinkMismatch extends Schema.TaggedError<LinkMismatch>()("LinkMismatch", {
+  /** The upper block of the two. */
+  number: Schema.Number,
+  parentHash: Schema.String,
+  /** The hash of block `number - 1` on the other side of the seam. */
+  storedHash: Schema.String
+}) {
+  readonly isRetryable = true
+  override get message(): string {
+    return `block ${this.number} has parent ${this.parentHash}, but block ${this.number - 1} is ${this.storedHash}`
+  }
+}
+
+/** The database belongs to another chain. */
+export class IdentityMismatch extends Schema.TaggedError<IdentityMismatch>()("IdentityMismatch", {
+  what: Schema.Literals(["chain id", "genesis hash"]),
+  stored: Schema.String,
+  seen: Schema.String
+}) {
+  readonly isRetryable = false
+  override get message(): string {
+    return `the database belongs to another chain: its ${this.what} is ${this.stored}, the provider's is ${this.seen}`
+  }
+}
+
+export class BelowFinality extends Schema.TaggedError<BelowFinality>()("BelowFinality", {
+  ancestor: Schema.Number,
+  finalized: Schema.Number
+}) {
+  readonly isRetryable = false
+  override get message(): string {
+    return `taking back to block ${this.ancestor} would undo block ${this.finalized}, which is final`
+  }
+}
+
+/** A row that is there already: a bug, or two writers. Nothing was written. */
+export class Duplicate extends Schema.TaggedError<Duplicate>()("Duplicate", {
+  detail: Schema.String
+}) {
+  readonly isRetryable = false
+  override get message(): string {
+    return `a row was about to be written twice: ${this.detail}`
+  }
+}
+
+/** The database did not do as asked; `isRetryable` tells whether it may, later. */
+export class DatabaseFailure extends Schema.TaggedError<DatabaseFailure>()("DatabaseFailure", {
+  operation: Schema.String,
+  detail: Schema.String,
+  isRetryable: Schema.Boolean,
+  cause: Schema.Defect()
+}) {
+  override get message(): string {
+    return `${this.operation}: ${this.detail}`
+  }
+}
+
+/**
+ * Anything that `Store` fails with: one error around a tagged reason.
+ */
+export class StoreError extends Schema.TaggedError<StoreError>()("StoreError", {
+  reason: Schema.Union([Fenced, LinkMismatch, IdentityMismatch, BelowFinality, Duplicate, DatabaseFailure])
+}) {
+  override get message(): string {
+    return this.reason.message
+  }
+  get isRetryable(): boolean {
+    return this.reason.isRetryable
+  }
+}
