@@ -173,14 +173,16 @@ describe("reorgs", () => {
     }).pipe(Effect.provide(world(20)))
   )
 
-  it.effect("below the upper edge of a gap", () =>
-    Effect.gen(function* () {
-      const chain = yield* SimulatedChain
-      yield* until(phaseIs("done")).pipe(Effect.provide(sluice({ startBlock: 15, endBlock: 20 })))
-      yield* chain.reorg(10, 10)
-      yield* until(isWhole).pipe(Effect.provide(sluice()))
-    }).pipe(Effect.provide(world(20)))
-  )
+  for (const replacement of [10, 15]) {
+    it.effect(`below the upper edge of a gap, ${replacement} blocks in place of 10`, () =>
+      Effect.gen(function* () {
+        const chain = yield* SimulatedChain
+        yield* until(phaseIs("done")).pipe(Effect.provide(sluice({ startBlock: 15, endBlock: 20 })))
+        yield* chain.reorg(10, replacement)
+        yield* until(isWhole).pipe(Effect.provide(sluice()))
+      }).pipe(Effect.provide(world(20)))
+    )
+  }
 
   it.effect("below finality halt it, with both hashes and no write", () =>
     Effect.gen(function* () {
