@@ -11,7 +11,8 @@ import { Api } from "./Api.ts"
 import * as SyncHandlers from "./SyncHandlers.ts"
 import * as SystemHandlers from "./SystemHandlers.ts"
 
-const routes = Layer.mergeAll(
+/** All routes, for any server. */
+export const routes = Layer.mergeAll(
   HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
     Layer.provide([SystemHandlers.layer, SyncHandlers.layer])
   ),

@@ -58,6 +58,7 @@ const make = Effect.gen(function* () {
     const sequence = yield* sequencer.start(identity)
 
     yield* heads.stream.pipe(
+      Stream.tap(() => writer.index),
       Stream.takeUntil((head) => reachesEnd(head.number)),
       Stream.flatMap(plan),
       Stream.mapEffect(fetcher.fetch, { concurrency: settings.concurrency }),

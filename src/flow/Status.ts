@@ -85,34 +85,30 @@ const make = Effect.fnUntraced(function* (start: number) {
     get: SubscriptionRef.get(ref),
     update: Effect.fnUntraced(function* (change) {
       const now = yield* Clock.currentTimeMillis
-      yield* SubscriptionRef.update(ref, (status) => ({
-        ...status,
-        ...change,
-        since: change.phase === undefined || change.phase === status.phase ? status.since : now
-      }))
+      yield* SubscriptionRef.update(ref, (before) => enter(before, { ...before, ...change }, now))
     }),
     committed: Effect.fnUntraced(function* (blocks, store) {
       const now = yield* Clock.currentTimeMillis
       yield* SubscriptionRef.update(ref, (before) => {
-        const status = {
-          ...before,
-          store,
-          samples: [...before.samples.filter(({ at }) => now - at <= rateWindow), { at: now, blocks }]
-        }
-        const phase = blocks > 0 && working.has(status.phase) ? workingPhase(status) : status.phase
-        return { ...status, phase, since: phase === status.phase ? status.since : now }
+        const samples = [...before.samples.filter(({ at }) => now - at <= rateWindow), { at: now, blocks }]
+        // A commit is what ends retrying.
+        const phase = blocks > 0 && before.phase === "retrying" ? "syncing" : before.phase
+        return enter(before, { ...before, store, samples, phase }, now)
       })
     })
   })
 })
 
-const working: ReadonlySet<Phase> = new Set(["syncing", "following", "retrying"])
+/** Syncing and following are told apart by what is left to do. */
+const enter = (before: SyncStatus, after: SyncStatus, now: number): SyncStatus => {
+  const left = remaining(after)
+  const isWorking = after.phase === "syncing" || after.phase === "following"
+  const phase = isWorking && left !== undefined ? (left <= nearby ? "following" : "syncing") : after.phase
+  return { ...after, phase, since: phase === before.phase ? before.since : now }
+}
 
 /** So few blocks below the target count as following it: a batch may be on its way. */
 const nearby = 32
-
-const workingPhase = (status: SyncStatus): Phase =>
-  (remaining(status) ?? 0) <= nearby ? "following" : "syncing"
 
 /** Blocks between `start` and `target` that are committed. */
 export const covered = ({ start, target, store }: SyncStatus): number =>

@@ -17,6 +17,8 @@ export class Writer extends Context.Service<
   {
     /** Writes the steps under `epoch`. A `Stop` among them is failed with after what came before it is committed. */
     readonly commit: (epoch: number, steps: ReadonlyArray<Step>) => Effect.Effect<void, SequenceError>
+    /** Builds the secondary indexes once nothing is missing; before that, and afterwards, it does nothing. */
+    readonly index: Effect.Effect<void, StoreError>
   }
 >()("sluice/flow/Writer") {
   static readonly layer = Layer.effect(
@@ -83,6 +85,7 @@ const make = Effect.gen(function* () {
   })
 
   return Writer.of({
+    index,
     commit: Effect.fnUntraced(function* (epoch, steps) {
       yield* append(epoch, steps)
       const end = steps.find(isLast)

@@ -13,11 +13,11 @@ import * as SimulatedChain from "./SimulatedChain.ts"
 /** Chain and store live as long as the test; the Sluice in between may be started and stopped. */
 export const world = (height: number) => Layer.merge(SimulatedChain.layer(height), MemoryStore.layer)
 
+export const settings = (options: Partial<SettingsOptions> = {}) =>
+  Settings.layer({ profile: "anvil", proof: "linked", batchSize: 5, ...options })
+
 export const sluice = (options: Partial<SettingsOptions> = {}) =>
-  Layer.fresh(layerCore).pipe(
-    Layer.provide(Settings.layer({ profile: "anvil", proof: "linked", batchSize: 5, ...options })),
-    Layer.provide(SessionLock.none)
-  )
+  Layer.fresh(layerCore).pipe(Layer.provide(settings(options)), Layer.provide(SessionLock.none))
 
 /** Lets virtual time pass until the condition holds; the bound is 10 virtual minutes. */
 export const until = <E, R>(condition: Effect.Effect<boolean, E, R>): Effect.Effect<void, E, R> =>
