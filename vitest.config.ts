@@ -14,6 +14,7 @@ if (!("groupBy" in Map)) {
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
+    globalSetup: ["test/support/build.setup.ts"],
     testTimeout: 60_000,
     hookTimeout: 120_000,
     fileParallelism: true,

@@ -11,10 +11,12 @@
  * **Gotchas**: the layer is built before anything is synced, and a failure later on does not tear it down: wait for
  * `outcome`, or look at `status`.
  */
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import type { Redacted } from "effect"
 import { Context, Deferred, Duration, Effect, Fiber, Layer, Stream } from "effect"
 import { Proof } from "./chain/Proof.ts"
 import { Lease, type LeaseHeld } from "./cluster/Lease.ts"
-import { Settings } from "./config/Settings.ts"
+import { Settings, type SettingsOptions } from "./config/Settings.ts"
 import { Feed, type FeedEvent } from "./delivery/Feed.ts"
 import { BackPressure } from "./flow/BackPressure.ts"
 import { Fetcher } from "./flow/Fetcher.ts"
@@ -25,9 +27,14 @@ import { Sequencer } from "./flow/Sequencer.ts"
 import { type Outcome, Session } from "./flow/Session.ts"
 import { Status, type SyncStatus } from "./flow/Status.ts"
 import { Writer } from "./flow/Writer.ts"
+import { EndpointPool } from "./rpc/EndpointPool.ts"
 import type { ProviderFault } from "./rpc/ProviderFault.ts"
 import type { ChainSource } from "./source/ChainSource.ts"
-import type { SessionLock } from "./store/SessionLock.ts"
+import * as RpcSource from "./source/RpcSource.ts"
+import * as WebSocket from "./source/WebSocket.ts"
+import * as Postgres from "./store/Postgres.ts"
+import { SessionLock } from "./store/SessionLock.ts"
+import * as SqlStore from "./store/SqlStore.ts"
 import type { Store, StoreError } from "./store/Store.ts"
 
 export type { Outcome } from "./flow/Session.ts"
@@ -50,10 +57,27 @@ export class Sluice extends Context.Service<
     /** Commits what is whole and ends; `outcome` tells when that is done. */
     readonly stop: Effect.Effect<void>
   }
->()("sluice/Sluice") {}
+>()("sluice/Sluice") {
+  /**
+   * Syncs for as long as the layer lives.
+   *
+   * @example
+   * ```ts
+   * const layer = Sluice.layer({ profile: "mainnet", rpcUrls: ["https://eth.example.com/key"], startBlock: 19_000_000 })
+   * ```
+   */
+  static readonly layer = (options: SettingsOptions) =>
+    Layer.provideMerge(layerFromSettings, Settings.layer(options))
+  /** Syncing, for a host that brings a `ChainSource`, a `Store` and a `SessionLock` of its own. */
+  static readonly layerCore: Layer.Layer<
+    Sluice | Status | BackPressure,
+    never,
+    Settings | ChainSource | Store | SessionLock
+  > = Layer.suspend(() => layerCore)
+}
 
-/** What an HTTP server shows of a running Sluice. */
-export type Shown = Sluice | Settings | Status | BackPressure | ChainSource
+/** What the HTTP server shows of a running Sluice. */
+export type Shown = Settings | Status | BackPressure | ChainSource
 
 const service = Effect.gen(function* () {
   const session = yield* Session
@@ -78,7 +102,7 @@ const service = Effect.gen(function* () {
 })
 
 /** Syncing, for a host that brings source and store. */
-export const layerCore: Layer.Layer<
+const layerCore: Layer.Layer<
   Sluice | Status | BackPressure,
   never,
   Settings | ChainSource | Store | SessionLock
@@ -94,3 +118,62 @@ export const layerCore: Layer.Layer<
     )
   )
 )
+
+/** Node's HTTP client, with connections that stay open: one for each fetch in flight, and some for heads. */
+const http = Layer.unwrap(
+  Effect.map(Settings, ({ concurrency }) =>
+    NodeHttpClient.layerNodeHttpOptions({ keepAlive: true, maxSockets: 2 * concurrency + 8 })
+  )
+)
+
+/**
+ * The endpoints to read from. A devnet is loaded only where there is one to deal with: its tools are a fifth of all that
+ * would be loaded at the start.
+ */
+const endpoints = Layer.unwrap(
+  Effect.gen(function* () {
+    const settings = yield* Settings
+    const pool = (urls: ReadonlyArray<Redacted.Redacted>) =>
+      EndpointPool.layer({
+        urls,
+        chainId: settings.chainId,
+        maxRetries: settings.maxRetries,
+        timeout: settings.rpcTimeout,
+        maxResponseBytes: settings.maxResponseBytes
+      })
+    if (settings.rpcUrls.length > 0 && !settings.traffic) return pool(settings.rpcUrls)
+    const { Devnet } = yield* Effect.promise(() => import("./devnet/Devnet.ts"))
+    return Layer.unwrap(Effect.map(Devnet, ({ urls }) => pool(urls))).pipe(Layer.provide(Devnet.layer))
+  })
+)
+
+const source = Layer.unwrap(Effect.map(Settings, RpcSource.layer)).pipe(
+  Layer.provide([endpoints, WebSocket.layer]),
+  Layer.provide(http)
+)
+
+/** The database of the settings: a server, or one inside this process, which is loaded only then. */
+const database = Layer.unwrap(
+  Effect.gen(function* () {
+    const { advisoryLock, databaseSchema, databaseUrl, dataDir, instanceId, whenHeld } = yield* Settings
+    if (databaseUrl !== undefined) {
+      return (advisoryLock ? SessionLock.postgres(databaseSchema) : SessionLock.none).pipe(
+        Layer.provideMerge(Postgres.layer({ url: databaseUrl, sessions: advisoryLock }))
+      )
+    }
+    const Embedded = yield* Effect.promise(() => import("./store/Embedded.ts"))
+    return Layer.merge(
+      SessionLock.exclusive,
+      Embedded.layer({ directory: dataDir, holder: instanceId, whenHeld })
+    )
+  })
+)
+
+const store = Layer.unwrap(
+  Effect.map(Settings, ({ databaseSchema, partitionBlocks }) =>
+    SqlStore.layer({ schema: databaseSchema, partitionBlocks })
+  )
+).pipe(Layer.provideMerge(database))
+
+/** Syncing as the settings say. The database comes first: who does not get it starts no devnet either. */
+export const layerFromSettings = layerCore.pipe(Layer.provideMerge(source), Layer.provideMerge(store))

@@ -5,7 +5,7 @@
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import { Cause, Console, Effect, Exit, Layer, Logger, References, Runtime, Schema } from "effect"
+import { Cause, Effect, Exit, Layer, Logger, References, Runtime, Schema } from "effect"
 import * as Server from "./api/Server.ts"
 import * as Cli from "./Cli.ts"
 import { type Resolved, Settings } from "./config/Settings.ts"
@@ -33,7 +33,7 @@ const run = (resolved: Resolved) =>
       )
     ),
     // Another instance does the work: that is how two of them are meant to end up.
-    Effect.catchTag("LeaseHeld", (held) => Effect.logInfo(held.message)),
+    Effect.catchTag(["LeaseHeld", "DataDirectoryHeld"], (held) => Effect.logInfo(held.message)),
     Effect.catch((error) => Effect.andThen(Effect.logError(error.message), new Failed())),
     Effect.provide(Logger.layer([logger(resolved)])),
     Effect.provideService(References.MinimumLogLevel, resolved.settings.logLevel)

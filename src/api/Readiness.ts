@@ -8,7 +8,7 @@ import { cursor, type SyncStatus } from "../flow/Status.ts"
 /** Reasons against being ready, in sentences; none when ready. */
 export const reasons = (
   status: SyncStatus,
-  settings: Pick<Settings["Service"], "leaseDuration" | "readyMaxLag">,
+  settings: Pick<Settings["Service"], "endBlock" | "leaseDuration" | "readyMaxLag">,
   now: number
 ): ReadonlyArray<string> => {
   const because = status.reason === undefined ? "" : `: ${status.reason}`
@@ -29,7 +29,9 @@ export const reasons = (
     case "following":
     case "done": {
       if (status.target === undefined) return [`the chain's head is not known yet${because}`]
-      if (!status.indexed) return ["the backfill, or the building of its secondary indexes, is not done"]
+      if (!status.indexed && settings.endBlock === undefined) {
+        return ["the backfill, or the building of its secondary indexes, is not done"]
+      }
       const behind = status.target - (cursor(status) ?? status.start - 1)
       return behind > settings.readyMaxLag
         ? [`${behind} blocks behind, READY_MAX_LAG is ${settings.readyMaxLag}${because}`]

@@ -5,6 +5,7 @@
  * through. The run ends instead, and the next one asks the coverage.
  */
 import { Context, Effect, Layer } from "effect"
+import { Settings } from "../config/Settings.ts"
 import { Feed } from "../delivery/Feed.ts"
 import { Store, type StoreError } from "../store/Store.ts"
 import { BackPressure } from "./BackPressure.ts"
@@ -17,7 +18,7 @@ export class Writer extends Context.Service<
   {
     /** Writes the steps under `epoch`. A `Stop` among them is failed with after what came before it is committed. */
     readonly commit: (epoch: number, steps: ReadonlyArray<Step>) => Effect.Effect<void, SequenceError>
-    /** Builds the secondary indexes once nothing is missing; before that, and afterwards, it does nothing. */
+    /** Builds the secondary indexes once it follows the head; before that, and afterwards, it does nothing. */
     readonly index: Effect.Effect<void, StoreError>
   }
 >()("sluice/flow/Writer") {
@@ -33,11 +34,13 @@ const make = Effect.gen(function* () {
   const gate = yield* BackPressure
   const feed = yield* Feed
   const status = yield* Status.Status
+  const { endBlock } = yield* Settings
 
   /** A backfill is faster without secondary indexes; they are built once, when it is through. */
   const index = Effect.gen(function* () {
     const now = yield* status.get
-    if (now.indexed || Status.remaining(now) !== 0) return
+    // A run up to END_BLOCK is one part of a larger job: the run that follows the head builds them.
+    if (endBlock !== undefined || now.indexed || Status.remaining(now) !== 0) return
     if (yield* store.ensureIndexes) yield* Effect.logInfo("secondary indexes built")
     yield* status.update({ indexed: true })
   })

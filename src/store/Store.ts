@@ -129,8 +129,8 @@ export class Store extends Context.Service<
 
 /** Another instance holds a newer epoch: whoever sees this must stop writing. */
 export class Fenced extends Schema.TaggedError<Fenced>()("Fenced", {
-  epoch: Schema.Number,
-  current: Schema.Number,
+  epoch: Schema.Finite,
+  current: Schema.Finite,
   holder: Schema.String
 }) {
   readonly isRetryable = false
@@ -142,7 +142,7 @@ export class Fenced extends Schema.TaggedError<Fenced>()("Fenced", {
 /** A block does not fit its committed neighbour: a reorg, or a wrong answer that got this far. */
 export class LinkMismatch extends Schema.TaggedError<LinkMismatch>()("LinkMismatch", {
   /** The upper block of the two. */
-  number: Schema.Number,
+  number: Schema.Finite,
   parentHash: Schema.String,
   /** The hash of block `number - 1` on the other side of the seam. */
   storedHash: Schema.String
@@ -166,8 +166,8 @@ export class IdentityMismatch extends Schema.TaggedError<IdentityMismatch>()("Id
 }
 
 export class BelowFinality extends Schema.TaggedError<BelowFinality>()("BelowFinality", {
-  ancestor: Schema.Number,
-  finalized: Schema.Number
+  ancestor: Schema.Finite,
+  finalized: Schema.Finite
 }) {
   readonly isRetryable = false
   override get message(): string {

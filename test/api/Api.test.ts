@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { HttpRouter, HttpServer } from "effect/http"
 import * as Server from "../../src/api/Server.ts"
-import { layerCore, type Shown } from "../../src/Sluice.ts"
+import { type Shown, Sluice } from "../../src/Sluice.ts"
 import { SessionLock } from "../../src/store/SessionLock.ts"
 import { SimulatedChain } from "../support/SimulatedChain.ts"
 import { expectedTotals, isWhole, phaseIs, settings, until, world } from "../support/simulated.ts"
@@ -28,7 +28,7 @@ const json = (path: string) =>
   Effect.map(get(path), ({ status, text }) => ({ status, body: JSON.parse(text) }))
 
 const running = (options: Parameters<typeof settings>[0] = {}) =>
-  Layer.fresh(layerCore).pipe(Layer.provide(SessionLock.none), Layer.provideMerge(settings(options)))
+  Layer.fresh(Sluice.layerCore).pipe(Layer.provide(SessionLock.none), Layer.provideMerge(settings(options)))
 
 describe("the HTTP API", () => {
   it.effect("says where it is, with totals that the tables have", () =>

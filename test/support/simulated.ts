@@ -4,7 +4,7 @@
 import { Effect, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import { Settings, type SettingsOptions } from "../../src/config/Settings.ts"
-import { layerCore, Sluice } from "../../src/Sluice.ts"
+import { Sluice } from "../../src/Sluice.ts"
 import { SessionLock } from "../../src/store/SessionLock.ts"
 import { Store } from "../../src/store/Store.ts"
 import * as MemoryStore from "./MemoryStore.ts"
@@ -17,7 +17,7 @@ export const settings = (options: Partial<SettingsOptions> = {}) =>
   Settings.layer({ profile: "anvil", proof: "linked", batchSize: 5, ...options })
 
 export const sluice = (options: Partial<SettingsOptions> = {}) =>
-  Layer.fresh(layerCore).pipe(Layer.provide(settings(options)), Layer.provide(SessionLock.none))
+  Layer.fresh(Sluice.layerCore).pipe(Layer.provide(settings(options)), Layer.provide(SessionLock.none))
 
 /** Lets virtual time pass until the condition holds; the bound is 10 virtual minutes. */
 export const until = <E, R>(condition: Effect.Effect<boolean, E, R>): Effect.Effect<void, E, R> =>

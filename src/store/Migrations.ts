@@ -1,0 +1,112 @@
+/**
+ * The schema of one deployment, brought up to date.
+ *
+ * **Details**
+ *
+ * Everything lies in the deployment's own schema, the list of migrations included, so that several deployments share a
+ * database. All of it is one transaction under an advisory lock: of several instances that start at once one migrates
+ * and the others wait for it.
+ *
+ * **Gotchas**
+ *
+ * A migration that has been released is never edited. `tables` describes the newest state; migrations after the first
+ * say what they change.
+ */
+import { Effect } from "effect"
+import { Migrator, SqlClient } from "effect/sql"
+import { isSqlError, type SqlError } from "effect/sql/SqlError"
+import { transaction } from "./SqlFailure.ts"
+import { DatabaseFailure, StoreError } from "./Store.ts"
+import { createTable, tables } from "./Tables.ts"
+
+export interface MigrationOptions {
+  readonly schema: string
+  readonly partitionBlocks: number
+}
+
+/** Multiranges came with it. */
+const oldestServer = 140_000
+
+export const run = ({
+  partitionBlocks,
+  schema
+}: MigrationOptions): Effect.Effect<void, StoreError, SqlClient.SqlClient> =>
+  Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+    yield* Effect.gen(function* () {
+      yield* checkServer(sql)
+      yield* sql`select pg_advisory_xact_lock(hashtextextended(${`sluice migrations of ${schema}`}, 0))`
+      const found = yield* sql`select 1 as found from pg_namespace where nspname = ${schema}`
+      // `if not exists` would ask for a privilege that an operator who made the schema need not give.
+      if (found.length === 0) yield* sql`create schema ${sql(schema)}`
+      yield* migrate({
+        table: `${schema}.migrations`,
+        loader: Migrator.fromRecord({ "1_tables": firstTables({ partitionBlocks, schema }) })
+      }).pipe(
+        Effect.catchTag("MigrationError", (error) =>
+          Effect.fail(error.cause === undefined ? failure(error.message, undefined) : unwrapped(error))
+        )
+      )
+    }).pipe(transaction(sql, "migrate"))
+  })
+
+const migrate = Migrator.make({})
+
+/** A failed migration says only its name; what failed is its cause. */
+const unwrapped = (error: Migrator.MigrationError): SqlError | StoreError =>
+  isSqlError(error.cause) ? error.cause : failure(error.message, error.cause)
+
+const failure = (detail: string, cause: unknown) =>
+  new StoreError({ reason: new DatabaseFailure({ operation: "migrate", detail, isRetryable: false, cause }) })
+
+const checkServer = Effect.fnUntraced(function* (sql: SqlClient.SqlClient) {
+  const [server] = yield* sql<{
+    readonly version: string
+  }>`select current_setting('server_version_num') as version`
+  if (server !== undefined && Number(server.version) < oldestServer) {
+    return yield* failure(`PostgreSQL 14 or newer is needed, the server is ${server.version}`, undefined)
+  }
+})
+
+const firstTables = Effect.fnUntraced(function* ({ partitionBlocks, schema }: MigrationOptions) {
+  const sql = yield* SqlClient.SqlClient
+  const name = (table: string) => sql(`${schema}.${table}`)
+  for (const table of tables) yield* sql.unsafe(createTable(schema, table))
+  yield* sql`
+    create table ${name("coverage")} (
+      level text primary key check (level in ('proven', 'linked')),
+      ranges int8multirange not null default '{}'
+    )`
+  yield* sql`insert into ${name("coverage")} (level) values ('proven'), ('linked')`
+  yield* sql`
+    create table ${name("sync_state")} (
+      one_row boolean primary key default true check (one_row),
+      chain_id int8,
+      genesis_hash bytea,
+      partition_blocks int8 not null,
+      blocks int8 not null default 0,
+      transactions int8 not null default 0,
+      logs int8 not null default 0,
+      tip_number int8,
+      tip_hash bytea,
+      tip_parent_hash bytea,
+      tip_timestamp int8,
+      finalized int8,
+      reorg_ancestor int8,
+      reorg_depth int8,
+      reorg_at timestamptz,
+      indexed boolean not null default false
+    ) with (fillfactor = 20)`
+  yield* sql`insert into ${name("sync_state")} (partition_blocks) values (${partitionBlocks}::int8)`
+  // The epoch is the key, so that a take-over locks the row against commits, which hold it for key share, and a
+  // renewal does not.
+  yield* sql`
+    create table ${name("lease")} (
+      one_row boolean not null default true unique check (one_row),
+      epoch int8 primary key,
+      holder text not null,
+      acquired_at timestamptz not null,
+      expires_at timestamptz not null
+    ) with (fillfactor = 20)`
+  yield* sql`insert into ${name("lease")} (epoch, holder, acquired_at, expires_at) values (0, 'nobody', now(), now())`
+})

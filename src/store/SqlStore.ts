@@ -1,0 +1,335 @@
+/**
+ * `Store` in PostgreSQL, or in an embedded one: the same SQL, the same promises.
+ *
+ * **When to use**: `SqlStore.layer({ schema })` over `Postgres.layer` or `Embedded.layer`.
+ *
+ * **Details**
+ *
+ * A commit is eight statements, however many blocks are in it (more only above 5,000 rows a table): `begin`; one that
+ * holds the lease's row and looks at epoch, coverage and neighbours; an `insert` for each table; one that writes
+ * coverage, totals and tip, and returns the state; `commit`.
+ *
+ * Two commits under one epoch meet in the primary keys; two epochs meet in the lease's row.
+ *
+ * **Gotchas**
+ *
+ * The layer migrates, and waits up to half a minute for a server that is only just starting. How many blocks a
+ * partition has is fixed by the first start.
+ */
+import { PgTypes } from "@effect/sql-pg"
+import { Duration, Effect, Layer, Schedule } from "effect"
+import { SqlClient } from "effect/sql"
+import type { BlockHeader, Hex } from "../chain/Block.ts"
+import type { EncodedBlock } from "./Columns.ts"
+import * as Coverage from "./Coverage.ts"
+import * as Inserts from "./Inserts.ts"
+import * as LeaseRow from "./LeaseRow.ts"
+import * as Migrations from "./Migrations.ts"
+import * as Partitions from "./Partitions.ts"
+import * as Rows from "./Rows.ts"
+import { toStoreError, transaction } from "./SqlFailure.ts"
+import {
+  type Append,
+  BelowFinality,
+  DatabaseFailure,
+  Duplicate,
+  type Identity,
+  IdentityMismatch,
+  LinkMismatch,
+  Store,
+  StoreError
+} from "./Store.ts"
+import { indexes } from "./Tables.ts"
+
+export interface SqlStoreOptions {
+  /** The deployment's own schema: a name that needs no quotes, as `DATABASE_SCHEMA` is checked to be. */
+  readonly schema: string
+  /** Blocks in one partition, fixed by the first start. Default 1,000,000. */
+  readonly partitionBlocks?: number
+}
+
+export const layer = (options: SqlStoreOptions): Layer.Layer<Store, StoreError, SqlClient.SqlClient> =>
+  Layer.effect(Store, make(options))
+
+/** A statement that takes longer is given up, so that a server which is gone without a word is noticed. */
+const patience = Duration.minutes(2)
+
+/** A server that was started together with us may need a moment. */
+const startUp = Schedule.min([Schedule.exponential("250 millis"), Schedule.spaced("2 seconds")]).pipe(
+  Schedule.upTo({ duration: "30 seconds" })
+)
+
+const int8 = (value: number) => PgTypes.int8(BigInt(value))
+const nullable = (value: number | undefined) => PgTypes.int8(value === undefined ? null : BigInt(value))
+const fail = (reason: StoreError["reason"]) => new StoreError({ reason })
+
+export const make = Effect.fnUntraced(function* ({
+  partitionBlocks = 1_000_000,
+  schema
+}: SqlStoreOptions): Effect.fn.Return<Store["Service"], StoreError, SqlClient.SqlClient> {
+  const sql = yield* SqlClient.SqlClient
+  const name = (table: string) => sql(`${schema}.${table}`)
+
+  yield* Migrations.run({ schema, partitionBlocks }).pipe(
+    Effect.tapError((error) =>
+      error.isRetryable ? Effect.logWarning("the database does not answer", error.message) : Effect.void
+    ),
+    Effect.retry({ schedule: startUp, while: (error) => error.isRetryable })
+  )
+  const [stored] = yield* sql<{ readonly partition_blocks: bigint }>`
+    select partition_blocks from ${name("sync_state")}`.pipe(Effect.mapError(toStoreError("start")))
+  const partitions = yield* Partitions.make(sql, {
+    schema,
+    partitionBlocks: Number(stored?.partition_blocks ?? partitionBlocks)
+  })
+  const inserts = Inserts.make(sql, schema)
+
+  const bounded =
+    (operation: string) =>
+    <A>(effect: Effect.Effect<A, StoreError>): Effect.Effect<A, StoreError> =>
+      Effect.timeoutOrElse(effect, {
+        duration: patience,
+        orElse: () =>
+          Effect.fail(
+            fail(
+              new DatabaseFailure({
+                operation,
+                detail: `no answer in ${Duration.format(patience)}`,
+                isRetryable: true,
+                cause: undefined
+              })
+            )
+          )
+      })
+
+  // Reading
+
+  const state = sql<Rows.StateRow>`
+    select ${sql.literal(Rows.stateColumns)}, c.level, c.ranges::text as ranges
+    from ${name("sync_state")} s, ${name("coverage")} c`.pipe(
+    Effect.map(Rows.toState),
+    Effect.mapError(toStoreError("read the state")),
+    bounded("read the state")
+  )
+
+  const gaps: Store["Service"]["gaps"] = (range, limit) =>
+    sql<{ readonly from: bigint; readonly to: bigint }>`
+      select lower(gap) as "from", upper(gap) - 1 as "to"
+      from unnest(
+        int8multirange(int8range(${int8(range.from)}, ${int8(Math.max(range.to + 1, range.from))}))
+        - (select ranges from ${name("coverage")} where level = 'proven')
+        - (select ranges from ${name("coverage")} where level = 'linked')
+      ) gap
+      order by gap limit ${int8(limit)}`.pipe(
+      Effect.map((rows) => rows.map(({ from, to }) => ({ from: Number(from), to: Number(to) }))),
+      Effect.mapError(toStoreError("look for gaps")),
+      bounded("look for gaps")
+    )
+
+  const headers: Store["Service"]["headers"] = (range) =>
+    sql<Rows.HeaderRow>`
+      select number, hash, parent_hash, extract(epoch from timestamp)::float8 as timestamp
+      from ${name("blocks")} where number between ${int8(range.from)} and ${int8(range.to)} order by number`.pipe(
+      Effect.map((rows) => rows.map(Rows.toHeader)),
+      Effect.mapError(toStoreError("read headers")),
+      bounded("read headers")
+    )
+
+  // Identity
+
+  const pin = Effect.fnUntraced(
+    function* ({ chainId, genesisHash }: Identity) {
+      const seen = genesisHash.toLowerCase()
+      yield* sql`
+        update ${name("sync_state")}
+        set chain_id = ${int8(chainId)}, genesis_hash = decode(${seen.slice(2)}, 'hex')
+        where chain_id is null`
+      const [row] = yield* sql<{ readonly chain_id: bigint; readonly genesis_hash: Uint8Array }>`
+        select chain_id, genesis_hash from ${name("sync_state")}`
+      if (row === undefined) return
+      if (Number(row.chain_id) !== chainId) {
+        const ids = { stored: String(row.chain_id), seen: String(chainId) }
+        return yield* fail(new IdentityMismatch({ what: "chain id", ...ids }))
+      }
+      const hash = Rows.toHex(row.genesis_hash)
+      if (hash !== seen) {
+        return yield* fail(new IdentityMismatch({ what: "genesis hash", stored: hash, seen }))
+      }
+    },
+    Effect.mapError(toStoreError("pin the chain"))
+  )
+
+  // Writing
+
+  /**
+   * Holds the lease's row for the rest of the transaction. A process that is stopped while it does would keep others
+   * from taking over; PostgreSQL ends such a transaction.
+   */
+  const guard = (blocks: ReadonlyArray<EncodedBlock>) => sql<GuardRow>`
+    select l.epoch, l.holder,
+      set_config('idle_in_transaction_session_timeout', '30s', true) as stopped_after,
+      (select coalesce(string_agg((c.ranges * ${Coverage.multirange(blocks)}::int8multirange)::text, ' '), '')
+        from ${name("coverage")} c) as overlap,
+      b.number, b.hash, b.parent_hash
+    from ${name("lease")} l
+    left join ${name("blocks")} b on b.number = any(${Rows.int8s(seams(blocks))}::int8[])
+    for key share of l`
+
+  const checkEpoch = (epoch: number, row: GuardRow | undefined) =>
+    row !== undefined && Number(row.epoch) === epoch
+      ? Effect.void
+      : LeaseRow.fenced(
+          epoch,
+          row === undefined ? undefined : { epoch: Number(row.epoch), holder: row.holder }
+        )
+
+  const append = Effect.fnUntraced(function* ({ blocks, epoch, finalized }: Append) {
+    yield* partitions.ensure(blocks.map(({ number }) => number))
+    return yield* Effect.gen(function* () {
+      const rows = yield* guard(blocks)
+      yield* checkEpoch(epoch, rows[0])
+      const twice = Coverage.firstOf(rows[0]?.overlap ?? "") ?? repeated(blocks)
+      if (twice !== undefined) return yield* fail(new Duplicate({ detail: `block ${twice}` }))
+      const wrong = mismatch(blocks, rows.flatMap(neighbour))
+      if (wrong !== undefined) return yield* fail(wrong)
+      yield* inserts(blocks)
+      return Rows.toState(yield* record(blocks, finalized))
+    }).pipe(transaction(sql, "append"))
+  }, bounded("append"))
+
+  const record = (blocks: ReadonlyArray<EncodedBlock>, finalized: number | undefined) => {
+    const top = blocks.at(-1)
+    const sum = (count: (block: EncodedBlock) => number) => int8(blocks.reduce((n, b) => n + count(b), 0))
+    const number = nullable(top?.number)
+    const tip = (column: string, value: PgTypes.Parameter) =>
+      sql`case when ${number} > coalesce(tip_number, -1) then ${value} else ${sql.literal(column)} end`
+    return sql<Rows.StateRow>`
+      with c as (
+        update ${name("coverage")} set ranges = ranges + case level
+          when 'proven' then ${Coverage.multirange(blocks, "proven")}::int8multirange
+          else ${Coverage.multirange(blocks, "linked")}::int8multirange end
+        returning level, ranges
+      ), s as (
+        update ${name("sync_state")} set
+          blocks = blocks + ${int8(blocks.length)},
+          transactions = transactions + ${sum((block) => block.transactions)},
+          logs = logs + ${sum((block) => block.logs)},
+          tip_number = ${tip("tip_number", number)},
+          tip_hash = ${tip("tip_hash", Rows.bytes(top?.hash))},
+          tip_parent_hash = ${tip("tip_parent_hash", Rows.bytes(top?.parentHash))},
+          tip_timestamp = ${tip("tip_timestamp", nullable(top?.timestamp))},
+          finalized = greatest(finalized, ${nullable(finalized)})
+        returning *
+      )
+      select ${sql.literal(Rows.stateColumns)}, c.level, c.ranges::text as ranges from s, c`
+  }
+
+  const rollback = Effect.fnUntraced(
+    function* ({ ancestor, epoch }: { readonly epoch: number; readonly ancestor: number }) {
+      const above = int8(ancestor)
+      const [row] = yield* guard([])
+      yield* checkEpoch(epoch, row)
+      const [final] = yield* sql<{ readonly finalized: bigint | null }>`
+        select s.finalized from ${name("sync_state")} s
+        where exists (select from ${name("blocks")} where number > ${above} and number <= s.finalized)`
+      if (final !== undefined) {
+        return yield* fail(new BelowFinality({ ancestor, finalized: Number(final.finalized) }))
+      }
+      const [gone] = yield* sql<Rows.RolledBackRow>`
+        with b as (delete from ${name("blocks")} where number > ${above} returning 1),
+        t as (delete from ${name("transactions")} where block_number > ${above} returning 1),
+        l as (delete from ${name("logs")} where block_number > ${above} returning 1),
+        w as (delete from ${name("withdrawals")} where block_number > ${above} returning 1),
+        c as (
+          update ${name("coverage")}
+          set ranges = ranges * int8multirange(int8range(null, ${above}, '[]'))
+          where not isempty(ranges) and upper(ranges) > ${above} + 1
+        ),
+        n as (
+          select (select count(*) from b) as blocks, (select count(*) from t) as transactions,
+            (select count(*) from l) as logs, (select count(*) from w) as withdrawals
+        ),
+        s as (
+          update ${name("sync_state")} s set
+            blocks = s.blocks - n.blocks, transactions = s.transactions - n.transactions, logs = s.logs - n.logs,
+            tip_number = tip.number, tip_hash = tip.hash, tip_parent_hash = tip.parent_hash,
+            tip_timestamp = extract(epoch from tip.timestamp)::int8,
+            reorg_ancestor = ${above}, reorg_depth = n.blocks, reorg_at = clock_timestamp()
+          from n left join (
+            select * from ${name("blocks")} where number <= ${above} order by number desc limit 1
+          ) tip on true
+          returning s.reorg_at
+        )
+        select n.blocks, n.transactions, n.logs,
+          floor(extract(epoch from s.reorg_at) * 1000)::float8 as at
+        from n, s`
+      return Rows.toRolledBack(ancestor, gone)
+    },
+    transaction(sql, "rollback"),
+    bounded("rollback")
+  )
+
+  // Indexes
+
+  const ensureIndexes = Effect.gen(function* () {
+    const [row] = yield* sql<{ readonly indexed: boolean }>`select indexed from ${name("sync_state")}`
+    if (row?.indexed === true) return false
+    for (const { columns, name: index, table } of indexes) {
+      const on = columns.map((column) => `"${column}"`).join(", ")
+      yield* sql.unsafe(`create index if not exists "${index}" on "${schema}"."${table.name}" (${on})`)
+    }
+    yield* sql`update ${name("sync_state")} set indexed = true`
+    return true
+  }).pipe(Effect.mapError(toStoreError("build indexes")))
+
+  return Store.of({
+    pin,
+    state,
+    gaps,
+    headers,
+    append,
+    rollback,
+    ensureIndexes,
+    ...LeaseRow.make(sql, schema)
+  })
+})
+
+interface GuardRow {
+  readonly epoch: bigint
+  readonly holder: string
+  readonly overlap: string
+  readonly number: bigint | null
+  readonly hash: Uint8Array | null
+  readonly parent_hash: Uint8Array | null
+}
+
+/** A committed block beside the batch. */
+type Neighbour = Omit<BlockHeader, "timestamp">
+
+const neighbour = ({ hash, number, parent_hash }: GuardRow): ReadonlyArray<Neighbour> =>
+  number === null || hash === null || parent_hash === null
+    ? []
+    : [{ number: Number(number), hash: Rows.toHex(hash), parentHash: Rows.toHex(parent_hash) }]
+
+/** The numbers directly below and above each run of adjacent blocks. */
+const seams = (blocks: ReadonlyArray<EncodedBlock>): ReadonlyArray<number> =>
+  Coverage.runs(blocks).flatMap(({ from, to }) => [from - 1, to + 1])
+
+const repeated = (blocks: ReadonlyArray<EncodedBlock>): number | undefined =>
+  blocks.find(({ number }, i) => number <= (blocks[i - 1]?.number ?? -1))?.number
+
+/** The first block whose parent is another than the block below it, among these blocks and their neighbours. */
+const mismatch = (
+  blocks: ReadonlyArray<EncodedBlock>,
+  neighbours: ReadonlyArray<Neighbour>
+): LinkMismatch | undefined => {
+  const at = new Map<number, Neighbour>()
+  for (const block of [...neighbours, ...blocks]) at.set(block.number, block)
+  const hashBelow = (number: number): Hex | undefined => at.get(number - 1)?.hash
+  for (const upper of blocks.flatMap(({ number }) => [at.get(number), at.get(number + 1)])) {
+    const storedHash = upper === undefined ? undefined : hashBelow(upper.number)
+    if (upper === undefined || storedHash === undefined || storedHash === upper.parentHash) continue
+    return new LinkMismatch({ number: upper.number, parentHash: upper.parentHash, storedHash })
+  }
+  return undefined
+}

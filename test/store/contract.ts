@@ -1,0 +1,291 @@
+/**
+ * What every `Store` promises, whatever it is made of. Nothing here knows SQL.
+ */
+import { expect } from "@effect/vitest"
+import { Effect, Result } from "effect"
+import type { Hex, ProofLevel, RawBlock } from "../../src/chain/Block.ts"
+import { type EncodedBlock, encode } from "../../src/store/Columns.ts"
+import { Store, type StoreError } from "../../src/store/Store.ts"
+import { chain } from "../support/blocks.ts"
+
+export const encoded = (
+  blocks: ReadonlyArray<RawBlock>,
+  level: ProofLevel = "proven"
+): ReadonlyArray<EncodedBlock> =>
+  blocks.map((block) => {
+    const result = encode(block, level)
+    return "rows" in result ? result : expect.fail(result.message)
+  })
+
+/** Small linked blocks from `from` on. */
+export const linked = (
+  from: number,
+  count: number,
+  options: { readonly seed?: number; readonly parentHash?: Hex } = {}
+) => chain({ seed: 1, transactions: 2, logs: 3, ...options, from, count })
+
+export const tag = <A>(effect: Effect.Effect<A, StoreError, Store>) =>
+  Effect.map(Effect.result(effect), (result) =>
+    Result.isFailure(result) ? result.failure.reason._tag : "Success"
+  )
+
+/** What it fails with, which it has to. */
+export const failure = <A>(
+  effect: Effect.Effect<A, StoreError, Store>
+): Effect.Effect<StoreError, never, Store> =>
+  Effect.match(effect, { onFailure: (error) => error, onSuccess: () => expect.fail("it did not fail") })
+
+const use = <K extends keyof Store["Service"]>(key: K) => Effect.map(Store, (store) => store[key])
+
+/** Takes the lease and returns its epoch. */
+export const lead = Effect.gen(function* () {
+  const acquire = yield* use("acquireLease")
+  const { lease } = yield* acquire({ holder: "test", duration: 60_000, evenIfHeld: true })
+  return lease.epoch
+})
+
+const append = (epoch: number, blocks: ReadonlyArray<EncodedBlock>, finalized?: number) =>
+  Effect.flatMap(Store, (store) => store.append({ epoch, blocks, finalized }))
+
+const state = Effect.flatMap(Store, (store) => store.state)
+
+type Tests = Readonly<Record<string, Effect.Effect<void, StoreError, Store>>>
+
+export const contract: Tests = {
+  "is empty at first": Effect.gen(function* () {
+    expect(yield* state).toEqual({
+      coverage: [],
+      totals: { blocks: 0, transactions: 0, logs: 0 },
+      tip: undefined,
+      finalized: undefined,
+      lastReorg: undefined
+    })
+    const gaps = yield* use("gaps")
+    expect(yield* gaps({ from: 0, to: 9 }, 10)).toEqual([{ from: 0, to: 9 }])
+    const readLease = yield* use("readLease")
+    expect(yield* readLease).toBeUndefined()
+  }),
+
+  "an append returns the state it leaves": Effect.gen(function* () {
+    const epoch = yield* lead
+    const blocks = encoded(linked(0, 5))
+    const after = yield* append(epoch, blocks, 2)
+    expect(after).toEqual(yield* state)
+    expect(after.totals).toEqual({ blocks: 5, transactions: 10, logs: 15 })
+    expect(after.coverage).toEqual([{ from: 0, to: 4, level: "proven" }])
+    expect(after.finalized).toBe(2)
+    const top = blocks[4]
+    expect(after.tip).toEqual({
+      number: 4,
+      hash: top?.hash,
+      parentHash: top?.parentHash,
+      timestamp: top?.timestamp
+    })
+  }),
+
+  "an empty append changes nothing but finality": Effect.gen(function* () {
+    const epoch = yield* lead
+    yield* append(epoch, encoded(linked(0, 3)), 1)
+    const before = yield* state
+    expect(yield* append(epoch, [], 2)).toEqual({ ...before, finalized: 2 })
+    expect((yield* append(epoch, [], 0)).finalized).toBe(2)
+    expect((yield* append(epoch, [])).finalized).toBe(2)
+  }),
+
+  "coverage merges neighbours of a level, and knows levels apart": Effect.gen(function* () {
+    const epoch = yield* lead
+    const blocks = linked(0, 30)
+    yield* append(epoch, encoded(blocks.slice(10, 20)))
+    yield* append(epoch, encoded(blocks.slice(25, 30)))
+    expect((yield* state).tip?.number).toBe(29)
+    yield* append(epoch, encoded(blocks.slice(0, 5), "linked"))
+    expect((yield* state).tip?.number).toBe(29)
+    const gaps = yield* use("gaps")
+    expect(yield* gaps({ from: 3, to: 40 }, 10)).toEqual([
+      { from: 5, to: 9 },
+      { from: 20, to: 24 },
+      { from: 30, to: 40 }
+    ])
+    expect(yield* gaps({ from: 3, to: 40 }, 2)).toHaveLength(2)
+    expect(yield* gaps({ from: 10, to: 19 }, 2)).toEqual([])
+    expect(yield* gaps({ from: 10, to: 9 }, 2)).toEqual([])
+    yield* append(epoch, encoded(blocks.slice(20, 25)))
+    const { coverage } = yield* append(epoch, encoded(blocks.slice(5, 10)))
+    expect(coverage).toEqual([
+      { from: 0, to: 4, level: "linked" },
+      { from: 5, to: 29, level: "proven" }
+    ])
+  }),
+
+  "a batch may have holes and both levels": Effect.gen(function* () {
+    const epoch = yield* lead
+    const blocks = linked(0, 9)
+    const batch = [
+      ...encoded(blocks.slice(0, 2)),
+      ...encoded(blocks.slice(2, 4), "linked"),
+      ...encoded(blocks.slice(6, 9))
+    ]
+    expect((yield* append(epoch, batch)).coverage).toEqual([
+      { from: 0, to: 1, level: "proven" },
+      { from: 2, to: 3, level: "linked" },
+      { from: 6, to: 8, level: "proven" }
+    ])
+  }),
+
+  "headers leave out what is absent": Effect.gen(function* () {
+    const epoch = yield* lead
+    const blocks = encoded(linked(0, 9))
+    yield* append(epoch, [...blocks.slice(0, 3), ...blocks.slice(5, 9)])
+    const headers = yield* use("headers")
+    const found = yield* headers({ from: 2, to: 6 })
+    expect(found.map(({ number }) => number)).toEqual([2, 5, 6])
+    expect(found[1]).toEqual({
+      number: 5,
+      hash: blocks[5]?.hash,
+      parentHash: blocks[5]?.parentHash,
+      timestamp: blocks[5]?.timestamp
+    })
+  }),
+
+  "refuses a block that does not fit below, above or in its batch": Effect.gen(function* () {
+    const epoch = yield* lead
+    const ours = encoded(linked(0, 10))
+    const theirs = encoded(linked(0, 10, { seed: 2 }))
+    yield* append(epoch, ours.slice(4, 6))
+    const before = yield* state
+    const below = yield* failure(append(epoch, theirs.slice(6, 8)))
+    expect(below.reason).toMatchObject({
+      _tag: "LinkMismatch",
+      number: 6,
+      parentHash: theirs[6]?.parentHash,
+      storedHash: ours[5]?.hash
+    })
+    const above = yield* failure(append(epoch, theirs.slice(2, 4)))
+    expect(above.reason).toMatchObject({
+      _tag: "LinkMismatch",
+      number: 4,
+      parentHash: ours[4]?.parentHash,
+      storedHash: theirs[3]?.hash
+    })
+    const inside = [...ours.slice(7, 8), ...theirs.slice(8, 9)]
+    expect(yield* tag(append(epoch, inside))).toBe("LinkMismatch")
+    expect(yield* state).toEqual(before)
+    expect(yield* tag(append(epoch, ours.slice(6, 8)))).toBe("Success")
+  }),
+
+  "refuses a block twice": Effect.gen(function* () {
+    const epoch = yield* lead
+    const blocks = encoded(linked(0, 6))
+    yield* append(epoch, blocks.slice(0, 3))
+    const before = yield* state
+    expect(yield* tag(append(epoch, blocks.slice(2, 5)))).toBe("Duplicate")
+    expect(yield* tag(append(epoch, encoded(linked(0, 6).slice(1, 2), "linked")))).toBe("Duplicate")
+    expect(yield* tag(append(epoch, [...blocks.slice(4, 5), ...blocks.slice(4, 5)]))).toBe("Duplicate")
+    expect(yield* state).toEqual(before)
+  }),
+
+  "writes under the current epoch only": Effect.gen(function* () {
+    const store = yield* Store
+    const blocks = encoded(linked(0, 3))
+    expect(yield* tag(append(0, blocks))).toBe("Fenced")
+    const old = yield* lead
+    const epoch = yield* lead
+    expect(epoch).toBe(old + 1)
+    const refused = yield* failure(append(old, blocks))
+    expect(refused.reason).toMatchObject({ _tag: "Fenced", epoch: old, current: epoch, holder: "test" })
+    expect(refused.isRetryable).toBe(false)
+    expect(yield* tag(store.rollback({ epoch: old, ancestor: 0 }))).toBe("Fenced")
+    expect(yield* tag(store.renewLease({ epoch: old, duration: 1000 }))).toBe("Fenced")
+    expect((yield* state).totals.blocks).toBe(0)
+    expect(yield* tag(append(epoch, blocks))).toBe("Success")
+  }),
+
+  "takes back to any depth": Effect.gen(function* () {
+    const store = yield* Store
+    const epoch = yield* lead
+    const blocks = encoded(linked(0, 20))
+    yield* append(epoch, blocks.slice(0, 15))
+    yield* append(epoch, encoded(linked(0, 20).slice(15), "linked"))
+    for (const [ancestor, depth] of [
+      [18, 1],
+      [13, 5],
+      [13, 0],
+      [4, 9],
+      [-1, 5]
+    ] as const) {
+      const gone = yield* store.rollback({ epoch, ancestor })
+      expect(gone).toMatchObject({
+        ancestor,
+        depth,
+        blocks: depth,
+        transactions: depth * 2,
+        logs: depth * 3
+      })
+      const left = ancestor + 1
+      const after = yield* state
+      expect(after.totals).toEqual({ blocks: left, transactions: left * 2, logs: left * 3 })
+      expect(after.tip?.hash).toBe(blocks[ancestor]?.hash)
+      expect(after.lastReorg).toMatchObject({ ancestor, depth, at: gone.at })
+      const covered = after.coverage.reduce((sum, { from, to }) => sum + to - from + 1, 0)
+      expect(covered).toBe(left)
+    }
+    expect(yield* tag(append(epoch, encoded(linked(0, 3, { seed: 5 }))))).toBe("Success")
+  }),
+
+  "never takes back what is final": Effect.gen(function* () {
+    const store = yield* Store
+    const epoch = yield* lead
+    yield* append(epoch, encoded(linked(0, 10)), 6)
+    const before = yield* state
+    const refused = yield* failure(store.rollback({ epoch, ancestor: 5 }))
+    expect(refused.reason).toMatchObject({ _tag: "BelowFinality", ancestor: 5, finalized: 6 })
+    expect(yield* state).toEqual(before)
+    expect((yield* store.rollback({ epoch, ancestor: 6 })).depth).toBe(3)
+  }),
+
+  "belongs to one chain": Effect.gen(function* () {
+    const store = yield* Store
+    const genesisHash: Hex = `0x${"ab".repeat(32)}`
+    yield* store.pin({ chainId: 1, genesisHash })
+    yield* store.pin({ chainId: 1, genesisHash })
+    const otherId = yield* failure(store.pin({ chainId: 5, genesisHash }))
+    expect(otherId.reason).toMatchObject({
+      _tag: "IdentityMismatch",
+      what: "chain id",
+      stored: "1",
+      seen: "5"
+    })
+    const seen: Hex = `0x${"cd".repeat(32)}`
+    const otherGenesis = yield* failure(store.pin({ chainId: 1, genesisHash: seen }))
+    expect(otherGenesis.reason).toMatchObject({ what: "genesis hash", stored: genesisHash, seen })
+    expect(otherGenesis.isRetryable).toBe(false)
+  }),
+
+  "leases to one holder at a time": Effect.gen(function* () {
+    const store = yield* Store
+    const acquire = (holder: string, evenIfHeld = false) =>
+      store.acquireLease({ holder, duration: 60_000, evenIfHeld })
+    const first = yield* acquire("a")
+    expect(first).toMatchObject({ _tag: "Acquired", lease: { holder: "a", epoch: 1 } })
+    expect(first.lease.expiresAt - first.lease.acquiredAt).toBeGreaterThanOrEqual(59_990)
+    expect(yield* acquire("b")).toEqual({ _tag: "Held", lease: first.lease })
+    const renewed = yield* store.renewLease({ epoch: 1, duration: 120_000 })
+    expect(renewed).toMatchObject({ holder: "a", epoch: 1, acquiredAt: first.lease.acquiredAt })
+    expect(renewed.expiresAt).toBeGreaterThan(first.lease.expiresAt)
+    expect(yield* store.readLease).toEqual(renewed)
+    expect(yield* acquire("b", true)).toMatchObject({ _tag: "Acquired", lease: { holder: "b", epoch: 2 } })
+    yield* store.releaseLease(1)
+    expect((yield* acquire("c"))._tag).toBe("Held")
+    yield* store.releaseLease(2)
+    expect(yield* acquire("c")).toMatchObject({ _tag: "Acquired", lease: { holder: "c", epoch: 3 } })
+  }),
+
+  "builds indexes once": Effect.gen(function* () {
+    const store = yield* Store
+    const epoch = yield* lead
+    yield* append(epoch, encoded(linked(0, 3)))
+    expect(yield* store.ensureIndexes).toBe(true)
+    expect(yield* store.ensureIndexes).toBe(false)
+    expect(yield* tag(append(epoch, encoded(linked(0, 5).slice(3))))).toBe("Success")
+  })
+}
