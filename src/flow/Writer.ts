@@ -7,6 +7,7 @@
 import { Context, Effect, Layer } from "effect"
 import { Settings } from "../config/Settings.ts"
 import { Feed } from "../delivery/Feed.ts"
+import type { EncodedBlock } from "../store/Columns.ts"
 import { Store, type StoreError } from "../store/Store.ts"
 import { BackPressure } from "./BackPressure.ts"
 import { Heads } from "./Heads.ts"
@@ -45,9 +46,7 @@ const make = Effect.gen(function* () {
     yield* status.update({ indexed: true })
   })
 
-  const append = Effect.fnUntraced(function* (epoch: number, steps: ReadonlyArray<Step>) {
-    const blocks = steps.flatMap((step) => (step._tag === "Append" ? [step.block] : []))
-    if (blocks.length === 0) return
+  const append = Effect.fnUntraced(function* (epoch: number, blocks: ReadonlyArray<EncodedBlock>) {
     const state = yield* store.append({ epoch, blocks, finalized: yield* heads.finalized })
     yield* status.committed(blocks.length, state)
     yield* gate.adjust({
@@ -90,10 +89,29 @@ const make = Effect.gen(function* () {
   return Writer.of({
     index,
     commit: Effect.fnUntraced(function* (epoch, steps) {
-      yield* append(epoch, steps)
+      const blocks = steps.flatMap((step) => (step._tag === "Append" ? [step.block] : []))
+      for (const part of parts(blocks)) yield* append(epoch, part)
       const end = steps.find(isLast)
       if (end?._tag === "Rollback") yield* rollback(epoch, end)
       if (end?._tag === "Stop") return yield* end.error
     })
   })
 })
+
+/** Bytes of rows in one transaction; what goes to the database is in memory twice while it is sent. */
+const transactionBytes = 8 * 2 ** 20
+
+/** A batch of heavy blocks becomes several transactions, each of whole blocks. */
+const parts = (blocks: ReadonlyArray<EncodedBlock>): ReadonlyArray<ReadonlyArray<EncodedBlock>> => {
+  const all: Array<Array<EncodedBlock>> = []
+  let bytes = Number.POSITIVE_INFINITY
+  for (const block of blocks) {
+    if (bytes + block.bytes > transactionBytes) {
+      all.push([])
+      bytes = 0
+    }
+    all.at(-1)?.push(block)
+    bytes += block.bytes
+  }
+  return all
+}

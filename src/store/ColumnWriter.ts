@@ -302,7 +302,7 @@ export class ColumnWriter {
   }
 
   private open(size: number): void {
-    this.reserve(4 + (size > 0 ? size : 0))
+    this.reserve(4 + Math.max(0, size))
     this.last = this.end
     this.count++
     this.int32At(size)

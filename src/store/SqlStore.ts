@@ -176,7 +176,8 @@ export const make = Effect.fnUntraced(function* ({
     for key share of l`
 
   const checkEpoch = (epoch: number, row: GuardRow | undefined) =>
-    row !== undefined && Number(row.epoch) === epoch
+    // Epoch 0 is the row before its first holder.
+    row !== undefined && epoch > 0 && Number(row.epoch) === epoch
       ? Effect.void
       : LeaseRow.fenced(
           epoch,

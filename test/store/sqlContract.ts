@@ -220,7 +220,7 @@ export const sqlContract: Readonly<Record<string, Test>> = {
       // A row that the coverage does not know of, as a bug would leave it.
       yield* sql.unsafe(
         `insert into "${schema}".withdrawals (block_number, withdrawal_index, validator_index, address, amount)
-         select 7, i, 0, '', 0 from generate_series(0, 1000) i`
+         select n, i, 0, '', 0 from generate_series(4, 11) n, generate_series(0, 1000) i`
       )
       const withdrawing = encoded(
         chain({
@@ -239,7 +239,7 @@ export const sqlContract: Readonly<Record<string, Test>> = {
       yield* totalsAreTrue(schema)
     }),
 
-  "opens again with all that was committed": (schema) =>
+  "remembers its migrations": (schema) =>
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
       const rows = yield* sql.unsafe<{ readonly name: string }>(`select name from "${schema}".migrations`)
