@@ -33,13 +33,14 @@ const listener = Layer.unwrap(
   )
 )
 
+/** Said once requests are answered: before that, the port is open and nobody there. */
 const announce = Layer.effectDiscard(
   HttpServer.addressFormattedWith((address) =>
     Effect.logInfo("listening").pipe(Effect.annotateLogs({ url: address, docs: `${address}/docs` }))
   )
 )
 
-export const layer = HttpRouter.serve(routes, { disableLogger: true, disableListenLog: true }).pipe(
-  Layer.merge(announce),
+export const layer = announce.pipe(
+  Layer.provideMerge(HttpRouter.serve(routes, { disableLogger: true, disableListenLog: true })),
   Layer.provide(listener)
 )

@@ -25,6 +25,9 @@ export class Devnet extends Context.Service<
   ).pipe(Layer.provide(NodeServices.layer))
 }
 
+/** It writes its chain before it ends, which takes a while after some hours of traffic. */
+const stopTimeout = Duration.seconds(30)
+
 /** Demo traffic comes from many accounts, and a block each second shows it well. */
 const demo = { accounts: 50, blockTime: Duration.seconds(1) }
 
@@ -52,6 +55,7 @@ const node = Effect.fnUntraced(function* (chainId: number, traffic: boolean) {
   const anvil = yield* Anvil.make({
     chainId,
     args: ["--state", yield* stateFile],
+    stopTimeout,
     ...(traffic ? demo : {})
   })
   yield* Effect.logInfo("started Anvil").pipe(Effect.annotateLogs({ url: anvil.url, pid: anvil.pid }))

@@ -86,6 +86,10 @@ const make = Effect.gen(function* () {
     yield* Effect.logInfo("leading").pipe(
       Effect.annotateLogs({ holder: settings.instanceId, epoch: held.epoch })
     )
+    yield* Effect.flatMap(held.row, (lease) => status.update({ lease })).pipe(
+      Effect.schedule(Schedule.spaced(settings.leaseDuration)),
+      Effect.forkScoped
+    )
     let failures = 0
     while (true) {
       const before = (yield* status.get).store.totals.blocks
@@ -101,7 +105,7 @@ const make = Effect.gen(function* () {
       if (isFenced(error)) return "lost" as const
       if (isFatal(error)) return yield* halt(error)
       failures = (yield* status.get).store.totals.blocks > before ? 0 : failures + 1
-      yield* status.update({ phase: "retrying", reason: error.message, lease: yield* held.row })
+      yield* status.update({ phase: "retrying", reason: error.message })
       yield* Effect.logWarning("starting over from the coverage").pipe(
         Effect.annotateLogs({ reason: error.message, attempt: failures })
       )

@@ -2,11 +2,13 @@ import { spawn } from "node:child_process"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { PgConnection } from "@effect/sql-pg"
 import { expect, it } from "@effect/vitest"
+import { PGlite } from "@electric-sql/pglite"
 import { Effect, Layer, Result } from "effect"
-import { SqlClient } from "effect/sql"
 import { hold } from "../../src/store/DirectoryLock.ts"
 import * as Embedded from "../../src/store/Embedded.ts"
+import * as PGliteStream from "../../src/store/PGliteStream.ts"
 import * as SqlStore from "../../src/store/SqlStore.ts"
 import { Store } from "../../src/store/Store.ts"
 import { encoded, lead, linked } from "./contract.ts"
@@ -52,21 +54,24 @@ it.live("keeps all over a restart, and its directory for itself", () =>
 
 it.live("a connection that ends in a transaction takes it back", () =>
   Effect.gen(function* () {
-    const sql = yield* SqlClient.SqlClient
-    yield* sql`create table t (n int4)`
-    yield* Effect.ignore(
-      Effect.scoped(
-        Effect.gen(function* () {
-          const connection = yield* sql.reserve
-          yield* connection.executeUnprepared("begin", [], undefined)
-          yield* connection.executeUnprepared("insert into t values (1)", [], undefined)
-          // A message that the protocol does not know ends the session from the server's side or ours.
-          yield* connection.executeUnprepared("copy t from stdin", [], undefined)
-        })
-      )
+    const db = yield* Effect.acquireRelease(
+      Effect.promise(() => PGlite.create()),
+      (open) => Effect.promise(() => open.close())
     )
-    expect(yield* sql`select count(*)::int4 as n from t`).toEqual([{ n: 0 }])
-  }).pipe(Effect.provide(Embedded.layer({ directory: undefined, holder: "test" })))
+    const connect = PgConnection.make({ stream: () => PGliteStream.make(db), username: "postgres" })
+    yield* Effect.scoped(
+      Effect.gen(function* () {
+        const connection = yield* connect
+        yield* connection.query("create table t (n int4)")
+        yield* connection.query("begin")
+        yield* connection.query("insert into t values (1)")
+      })
+    )
+    const rows = yield* Effect.scoped(
+      Effect.flatMap(connect, (connection) => connection.queryValues("select count(*)::int4 from t"))
+    )
+    expect(rows).toEqual([[0]])
+  })
 )
 
 /** Another process that holds the directory as we do, until it is killed. */

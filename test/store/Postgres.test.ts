@@ -2,7 +2,7 @@
  * What only a server can show: several connections at once, and connections that die.
  */
 import { expect, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Redacted, Schedule } from "effect"
+import { Deferred, Effect, Fiber, Layer, Redacted, Schedule } from "effect"
 import { SqlClient } from "effect/sql"
 import { advisoryLock } from "../../src/store/AdvisoryLock.ts"
 import * as Postgres from "../../src/store/Postgres.ts"
@@ -17,11 +17,9 @@ const provideStore = Effect.provide(SqlStore.layer({ schema }).pipe(Layer.provid
   local: true
 })
 
-/** Connections of this database that wait for a lock, by what they wait in. */
+/** Sessions that wait for a lock. (`pg_stat_activity` would stand still within a transaction.) */
 const waiting = (sql: SqlClient.SqlClient, count: number) =>
-  sql<{ readonly pid: number }>`
-    select pid from pg_stat_activity
-    where datname = current_database() and wait_event_type = 'Lock' order by query_start`.pipe(
+  sql<{ readonly pid: number }>`select distinct pid from pg_locks where not granted`.pipe(
     Effect.repeat({ schedule: Schedule.spaced("10 millis"), until: (rows) => rows.length === count })
   )
 
@@ -90,6 +88,27 @@ it.live("a connection that is killed in the middle of a commit leaves nothing be
     expect(yield* store.state).toEqual(before)
     const after = yield* store.append({ epoch, blocks: blocks.slice(1), finalized: undefined })
     expect(after.totals.blocks).toBe(3)
+  }).pipe(provideStore)
+)
+
+it.live("an append can be interrupted while it waits", () =>
+  Effect.gen(function* () {
+    const store = yield* Store
+    const sql = yield* SqlClient.SqlClient
+    const epoch = yield* lead
+    yield* store.append({ epoch, blocks: blocks.slice(0, 1), finalized: undefined })
+    const open = yield* Deferred.make<void>()
+    const gate = yield* Effect.forkChild(whileInsertsWait(sql, Deferred.await(open)))
+    yield* waitForLock(sql)
+    const append = yield* Effect.forkChild(
+      store.append({ epoch, blocks: blocks.slice(1), finalized: undefined })
+    )
+    yield* waiting(sql, 1)
+    yield* Fiber.interrupt(append)
+    yield* Deferred.succeed(open, undefined)
+    yield* Fiber.join(gate)
+    expect((yield* store.state).totals.blocks).toBe(1)
+    expect(yield* tag(store.append({ epoch, blocks: blocks.slice(1), finalized: undefined }))).toBe("Success")
   }).pipe(provideStore)
 )
 

@@ -112,6 +112,17 @@ const freePort = () =>
     })
   })
 
+/** Runs what its arguments say until its input ends, which it does when the process that holds it is gone. */
+const guard = `
+  const [folder, file, ...args] = process.argv.slice(1)
+  const server = require("node:child_process").spawn(file, args, { stdio: ["ignore", "ignore", "inherit"] })
+  server.on("exit", (code) => {
+    require("node:fs").rmSync(folder, { recursive: true, force: true })
+    process.exit(code ?? 1)
+  })
+  process.stdin.resume().on("end", () => server.kill("SIGQUIT"))
+`
+
 const start = async (): Promise<string> => {
   const home = binaries()
   const user = owner()
@@ -133,15 +144,12 @@ const start = async (): Promise<string> => {
     `unix_socket_directories=`,
     "max_connections=200"
   ]
-  const server = spawn(bin("postgres"), ["-D", data, ...settings.flatMap((setting) => ["-c", setting])], {
-    ...options,
-    stdio: ["ignore", "ignore", "pipe"]
-  })
-  process.once("exit", () => {
-    // Quit at once: the data is thrown away.
-    server.kill("SIGQUIT")
-    rmSync(folder, { recursive: true, force: true })
-  })
+  // A test runner ends its workers without a word, so the server has a guard that notices.
+  const server = spawn(
+    process.execPath,
+    ["-e", guard, folder, bin("postgres"), "-D", data, ...settings.flatMap((setting) => ["-c", setting])],
+    { ...options, stdio: ["pipe", "ignore", "pipe"] }
+  )
   await new Promise<void>((resolve, reject) => {
     let said = ""
     server.stderr.on("data", (data) => {
@@ -150,8 +158,10 @@ const start = async (): Promise<string> => {
     })
     server.once("close", (code) => reject(new Error(`postgres ended with ${code}: ${said}`)))
   })
-  // Neither process waits for the other to end.
+  // Neither waits for the other to end.
   server.unref()
-  if ("unref" in server.stderr && typeof server.stderr.unref === "function") server.stderr.unref()
+  for (const pipe of [server.stdin, server.stderr]) {
+    if ("unref" in pipe && typeof pipe.unref === "function") pipe.unref()
+  }
   return `postgres://postgres@127.0.0.1:${port}/postgres`
 }

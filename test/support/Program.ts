@@ -64,7 +64,7 @@ export const start = Effect.fnUntraced(function* (
   )
   const exited = spawned(child)
   const url = Effect.suspend(() => {
-    const found = /"url":"(http:[^"]+)"/.exec(output)?.[1]
+    const found = /"message":"listening".*?"url":"(http:[^"]+)"/.exec(output)?.[1]
     return found === undefined ? Effect.fail("not yet") : Effect.succeed(found)
   }).pipe(Effect.retry(Schedule.spaced("20 millis")), Effect.orDie, (listening) =>
     within(listening, 60, () => `address in:\n${output}`)

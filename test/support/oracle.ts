@@ -4,6 +4,7 @@
  */
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
+import type { SqlError } from "effect/sql/SqlError"
 
 export const rpc = <A>(url: string, method: string, params: ReadonlyArray<unknown> = []): Effect.Effect<A> =>
   Effect.promise(async () => {
@@ -42,11 +43,41 @@ interface Receipt {
   }>
 }
 
+/** A row of `blocks` with the rows that belong to it. */
+export interface BlockRow {
+  readonly number: number
+  readonly hash: string | null
+  readonly parentHash: string | null
+  readonly timestamp: number
+  readonly gasUsed: number
+  readonly stateRoot: string | null
+  readonly transactions: ReadonlyArray<{
+    readonly hash: string | null
+    readonly from: string | null
+    readonly to: string | null
+    readonly value: string
+    readonly input: string | null
+    readonly nonce: number
+    readonly status: number
+    readonly gasUsed: number
+  }>
+  readonly logs: ReadonlyArray<{
+    readonly logIndex: number
+    readonly address: string | null
+    readonly topics: ReadonlyArray<string>
+    readonly data: string | null
+  }>
+}
+
 const hex = (bytes: Uint8Array | null): string | null =>
   bytes === null ? null : `0x${Buffer.from(bytes).toString("hex")}`
 
 /** Every row of the blocks from `from` to `to` as the chain tells it. */
-export const chainRows = Effect.fnUntraced(function* (url: string, from: number, to: number) {
+export const chainRows = Effect.fnUntraced(function* (
+  url: string,
+  from: number,
+  to: number
+): Effect.fn.Return<ReadonlyArray<BlockRow>> {
   const numbers = Array.from({ length: Math.max(0, to - from + 1) }, (_, i) => from + i)
   return yield* Effect.forEach(
     numbers,
@@ -86,7 +117,9 @@ export const chainRows = Effect.fnUntraced(function* (url: string, from: number,
 })
 
 /** The same from the tables. */
-export const tableRows = Effect.fnUntraced(function* (schema: string) {
+export const tableRows = Effect.fnUntraced(function* (
+  schema: string
+): Effect.fn.Return<ReadonlyArray<BlockRow>, SqlError, SqlClient.SqlClient> {
   const sql = yield* SqlClient.SqlClient
   const table = (name: string) => sql(`${schema}.${name}`)
   const blocks = yield* sql<{
