@@ -6,17 +6,28 @@ import { indexes, sqlType, type Table, tables } from "./Tables.ts"
 const begin = "<!-- generated from src/store/Tables.ts: begin -->"
 const end = "<!-- generated from src/store/Tables.ts: end -->"
 
+/** A table of Markdown with its cells padded, as the formatter wants it. */
+const grid = (rows: ReadonlyArray<readonly [string, string, string]>): string => {
+  const width = (column: 0 | 1 | 2) => Math.max(...rows.map((row) => row[column].length))
+  const widths = [width(0), width(1), width(2)] as const
+  const line = (cells: readonly [string, string, string]) =>
+    `| ${cells[0].padEnd(widths[0])} | ${cells[1].padEnd(widths[1])} | ${cells[2].padEnd(widths[2])} |`
+  const [head = ["", "", ""], ...body] = rows
+  const rule = line(["-".repeat(widths[0]), "-".repeat(widths[1]), "-".repeat(widths[2])])
+  return [line(head), rule, ...body.map(line)].join("\n")
+}
+
 const section = (table: Table): string => {
   const rows = Object.entries(table.columns).map(
     ([name, { doc, nullable, type }]) =>
-      `| \`${name}\` | ${sqlType(type)}${nullable ? ", null" : ""} | ${doc} |`
+      [`\`${name}\``, `${sqlType(type)}${nullable ? ", null" : ""}`, doc] as const
   )
   const built = indexes.filter((index) => index.table.name === table.name)
   const also = built.map(({ columns }) => `\`(${columns.join(", ")})\``).join(", ")
   return [
     `### ${table.name}`,
     `${table.doc} Primary key \`(${table.key.join(", ")})\`${also === "" ? "" : `; indexes on ${also}`}.`,
-    ["| column | type | what it is |", "| --- | --- | --- |", ...rows].join("\n")
+    grid([["column", "type", "what it is"], ...rows])
   ].join("\n\n")
 }
 

@@ -105,9 +105,12 @@ it.live("says who holds the directory, and takes over from the dead", () =>
       child.once("exit", () => resume(Effect.void))
       child.kill("SIGKILL")
     })
-    const attempts = yield* Effect.all(
-      ["a", "b", "c"].map((holder) => Effect.result(hold(directory, holder))),
-      { concurrency: 3 }
+    const attempts = yield* Effect.forEach(
+      ["a", "b", "c"],
+      (holder) => Effect.result(hold(directory, holder)),
+      {
+        concurrency: 3
+      }
     )
     expect(attempts.filter(Result.isSuccess)).toHaveLength(1)
   })

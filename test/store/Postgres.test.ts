@@ -128,8 +128,9 @@ it.live("two take-overs at once get two epochs", () =>
   Effect.gen(function* () {
     const store = yield* Store
     const acquire = (evenIfHeld: boolean) =>
-      Effect.all(
-        ["a", "b", "c"].map((holder) => store.acquireLease({ holder, duration: 60_000, evenIfHeld })),
+      Effect.forEach(
+        ["a", "b", "c"],
+        (holder) => store.acquireLease({ holder, duration: 60_000, evenIfHeld }),
         { concurrency: 3 }
       )
     const first = yield* acquire(false)
@@ -141,11 +142,8 @@ it.live("two take-overs at once get two epochs", () =>
 
 it.live("instances that start at once migrate once", () =>
   Effect.gen(function* () {
-    const stores = yield* Effect.all(
-      Array.from({ length: 4 }, () => SqlStore.make({ schema: "together" })),
-      { concurrency: 4 }
-    )
-    expect(yield* Effect.all(stores.map(({ state }) => state))).toHaveLength(4)
+    const stores = yield* Effect.replicateEffect(SqlStore.make({ schema: "together" }), 4, { concurrency: 4 })
+    expect(yield* Effect.forEach(stores, ({ state }) => state)).toHaveLength(4)
   }).pipe(Effect.provide(database, { local: true }))
 )
 
