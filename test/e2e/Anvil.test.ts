@@ -15,19 +15,31 @@ const platform = Layer.merge(NodeHttpClient.layerNodeHttp, NodeServices.layer)
 /** How many reorgs; the long run of them is for releases. */
 const reorgs = Number(process.env["TEST_REORGS"] ?? 8)
 
-const waitFor = (number: number, hash?: string) =>
+const waitFor = (number: number, hash: string) =>
   Effect.gen(function* () {
     const { status } = yield* Sluice
-    const { store } = yield* status
-    const there = store.tip?.number === number && (hash === undefined || store.tip.hash === hash)
-    return yield* there ? Effect.void : Effect.fail("not yet")
-  }).pipe(Effect.retry(Schedule.spaced("20 millis")), Effect.timeout("60 seconds"), Effect.orDie)
+    const isThere = Effect.map(status, ({ store }) => store.tip?.number === number && store.tip.hash === hash)
+    yield* Effect.repeat(isThere, { schedule: Schedule.spaced("20 millis"), until: (there) => there }).pipe(
+      Effect.timeoutOrElse({
+        duration: "60 seconds",
+        orElse: () =>
+          Effect.flatMap(status, ({ head, phase, reason, store, target }) =>
+            Effect.die({ wanted: { number, hash }, head, target, phase, reason, tip: store.tip, store })
+          )
+      })
+    )
+  })
+
+const reachesHead = Effect.fnUntraced(function* (url: string) {
+  const head = yield* rpc<{ number: string; hash: string }>(url, "eth_getBlockByNumber", ["latest", false])
+  yield* waitFor(Number(head.number), head.hash)
+  return Number(head.number)
+})
 
 /** The tables are whole up to the chain's head, and equal to it in every row. */
 const equalsChain = Effect.fnUntraced(function* (url: string) {
-  const head = yield* rpc<{ number: string; hash: string }>(url, "eth_getBlockByNumber", ["latest", false])
-  yield* waitFor(Number(head.number), head.hash)
-  assert.deepStrictEqual(yield* tableRows("chain_31337"), yield* chainRows(url, 0, Number(head.number)))
+  const head = yield* reachesHead(url)
+  assert.deepStrictEqual(yield* tableRows("chain_31337"), yield* chainRows(url, 0, head))
   const sql = yield* SqlClient.SqlClient
   const [count] = yield* sql<{ blocks: bigint; transactions: bigint; logs: bigint }>`
     select (select count(*) from chain_31337.blocks) as blocks,
@@ -57,7 +69,12 @@ for (const [name, database] of Object.entries(databases)) {
         Effect.gen(function* () {
           const { url } = yield* Anvil.make({ history: 200 })
           const [from, to] = yield* rpc<ReadonlyArray<string>>(url, "eth_accounts")
-          const transfer = rpc(url, "eth_sendTransaction", [{ from, to, value: "0x1" }])
+          // Mined by hand: an Anvil that mines by itself loses blocks when a reorg meets a pending transaction.
+          yield* rpc(url, "evm_setAutomine", [false])
+          const transfer = Effect.andThen(
+            rpc(url, "eth_sendTransaction", [{ from, to, value: "0x1" }]),
+            rpc(url, "evm_mine")
+          )
           const options = { profile: "anvil", rpcUrls: [url], ...(yield* database) } as const
           const sluice = Layer.fresh(Sluice.layer(options))
           yield* Effect.repeat(transfer, { times: 40 })
@@ -66,8 +83,15 @@ for (const [name, database] of Object.entries(databases)) {
             yield* equalsChain(url)
             for (let i = 0; i < reorgs; i++) {
               const depth = yield* Random.nextIntBetween(1, 31)
-              yield* rpc(url, "anvil_reorg", [depth, []])
+              yield* reachesHead(url)
+              const before = (yield* (yield* Sluice).status).store.tip?.hash
+              // With a transaction of its own, so that the new blocks are other ones.
+              yield* rpc(url, "anvil_reorg", [depth, [[{ from, to, value: `0x${(i + 2).toString(16)}` }, 0]]])
               yield* equalsChain(url)
+              const { lastReorg, tip } = (yield* (yield* Sluice).status).store
+              assert.notStrictEqual(tip?.hash, before)
+              // Less where the lowest of the new blocks, still empty, are the old ones to the bit.
+              assert.isAtMost(lastReorg?.depth ?? 0, depth)
               yield* Effect.repeat(transfer, { times: yield* Random.nextIntBetween(0, 5) })
             }
             // A chain that only got shorter, and then another block at a height that we have.

@@ -83,7 +83,8 @@ export const chainRows = Effect.fnUntraced(function* (
     numbers,
     Effect.fnUntraced(function* (number) {
       const tag = `0x${number.toString(16)}`
-      const block = yield* rpc<Block>(url, "eth_getBlockByNumber", [tag, true])
+      const block = yield* rpc<Block | null>(url, "eth_getBlockByNumber", [tag, true])
+      if (block === null) return yield* Effect.die(`the node has lost block ${number} of ${to}`)
       const receipts = yield* rpc<ReadonlyArray<Receipt>>(url, "eth_getBlockReceipts", [tag])
       return {
         number,
