@@ -1,15 +1,20 @@
 /**
- * Writes the generated part of docs/configuration.md; `npm run docs` builds first. A test fails while the committed
- * file differs from what this would write.
+ * Writes the generated parts of the documentation; `npm run docs` builds first. A test fails while a committed file
+ * differs from what this would write.
  */
 import { readFile, writeFile } from "node:fs/promises"
-import { replaceGenerated } from "../dist/config/Render.js"
+import * as Configuration from "../dist/config/Render.js"
+import * as Tables from "../dist/store/TablesDoc.js"
 
-const file = new URL("../docs/configuration.md", import.meta.url)
-const written = replaceGenerated(await readFile(file, "utf8"))
-if (written === undefined) {
-  process.stderr.write("docs/configuration.md has lost its markers\n")
-  process.exitCode = 1
-} else {
-  await writeFile(file, written)
+const pages = { "docs/configuration.md": Configuration, "docs/tables.md": Tables }
+
+for (const [name, { replaceGenerated }] of Object.entries(pages)) {
+  const file = new URL(`../${name}`, import.meta.url)
+  const written = replaceGenerated(await readFile(file, "utf8"))
+  if (written === undefined) {
+    process.stderr.write(`${name} has lost its markers\n`)
+    process.exitCode = 1
+  } else {
+    await writeFile(file, written)
+  }
 }

@@ -32,6 +32,7 @@ import type { ProviderFault } from "./rpc/ProviderFault.ts"
 import type { ChainSource } from "./source/ChainSource.ts"
 import * as RpcSource from "./source/RpcSource.ts"
 import * as WebSocket from "./source/WebSocket.ts"
+import * as AdvisoryLock from "./store/AdvisoryLock.ts"
 import * as Postgres from "./store/Postgres.ts"
 import { SessionLock } from "./store/SessionLock.ts"
 import * as SqlStore from "./store/SqlStore.ts"
@@ -157,7 +158,7 @@ const database = Layer.unwrap(
   Effect.gen(function* () {
     const { advisoryLock, databaseSchema, databaseUrl, dataDir, instanceId, whenHeld } = yield* Settings
     if (databaseUrl !== undefined) {
-      return (advisoryLock ? SessionLock.postgres(databaseSchema) : SessionLock.none).pipe(
+      return (advisoryLock ? AdvisoryLock.layer(databaseSchema) : SessionLock.none).pipe(
         Layer.provideMerge(Postgres.layer({ url: databaseUrl, sessions: advisoryLock }))
       )
     }

@@ -50,10 +50,13 @@ export const advisoryLock = Effect.fnUntraced(
 export const layer = (schema: string): Layer.Layer<SessionLock, never, PgClient.PgClient> =>
   Layer.effect(
     SessionLock,
-    Effect.map(PgClient.PgClient, (client) => ({
-      tryLock: advisoryLock(`writer of ${schema}`).pipe(
-        Effect.map(({ acquired }) => acquired),
-        Effect.provideService(PgClient.PgClient, client)
-      )
-    }))
+    Effect.map(PgClient.PgClient, (client) => {
+      const tryLock = Effect.gen(function* () {
+        const { acquired, lost } = yield* advisoryLock(`writer of ${schema}`)
+        const told = Effect.logWarning("the session lock's connection is gone: the lease alone holds now")
+        if (acquired) yield* Effect.forkScoped(Effect.andThen(lost, told))
+        return acquired
+      })
+      return { tryLock: Effect.provideService(tryLock, PgClient.PgClient, client) }
+    })
   )

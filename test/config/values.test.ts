@@ -177,7 +177,7 @@ const rows: Readonly<Record<string, Row>> = {
   concurrency: small("concurrency", { min: 1, max: 1_000 }),
   bufferBytes: size((s) => s.bufferBytes),
   resultsCapacity: whole("resultsCapacity", { min: 1, max: 10_000_000 }),
-  highWatermarkPct: whole("highWatermarkPct", { min: 1, max: 100 }),
+  highWatermarkPct: small("highWatermarkPct", { min: 1, max: 100 }),
   instanceId: text(
     (s) => s.instanceId,
     ["a", "pod-1.eu/b:2", "x".repeat(128)],
