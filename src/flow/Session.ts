@@ -109,7 +109,7 @@ const make = Effect.gen(function* () {
       yield* Effect.logWarning("starting over from the coverage").pipe(
         Effect.annotateLogs({ reason: error.message, attempt: failures })
       )
-      yield* Effect.raceFirst(Effect.sleep(backoff(failures)), stopping)
+      yield* Effect.timeoutOption(stopping, backoff(failures))
       if (yield* Deferred.isDone(stopped)) return "stopped" as const
     }
   }, Effect.scoped)
@@ -142,7 +142,7 @@ const make = Effect.gen(function* () {
         yield* status.update({ phase: "waiting", reason: "the lease was lost" })
         yield* Effect.logWarning("the lease was lost: another instance writes now")
       }
-      yield* Effect.raceFirst(Effect.sleep(waitInterval), stopping)
+      yield* Effect.timeoutOption(stopping, waitInterval)
       if (yield* Deferred.isDone(stopped)) return "stopped" as const
     }
   })

@@ -180,9 +180,8 @@ export const make = Effect.fnUntraced(function* (options: EndpointPoolOptions) {
     const [results, faults] = yield* Effect.partition(asked, ({ endpoint }) => on(endpoint, attempt), {
       concurrency: "unbounded"
     })
-    const [fault] = faults
     if (results.length > 0) return results
-    return yield* Effect.fail(fault ?? noneLeft("all"))
+    return yield* faults[0] ?? noneLeft("all")
   })
 
   const health = Effect.forEach(endpoints, ({ id, host, state }) =>
