@@ -1,17 +1,26 @@
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Layer, Redacted, Stream } from "effect"
+import { Anvil } from "../../src/devnet/Anvil.ts"
 import * as EndpointPool from "../../src/rpc/EndpointPool.ts"
 import { ChainSource } from "../../src/source/ChainSource.ts"
 import * as RpcSource from "../../src/source/RpcSource.ts"
 import * as WebSocket from "../../src/source/WebSocket.ts"
 import * as HttpNode from "../support/HttpNode.ts"
+import { rpc } from "../support/oracle.ts"
 import { extend } from "../support/SimulatedChain.ts"
 
 const chain = extend([], 61)
 
-const source = (urls: ReadonlyArray<string>, options: { readonly maxResponseBytes?: number } = {}) =>
-  RpcSource.layer({ pollInterval: Duration.millis(20), wsUrl: undefined }).pipe(
+const source = (
+  urls: ReadonlyArray<string>,
+  options: { readonly maxResponseBytes?: number; readonly wsUrl?: string } = {}
+) =>
+  RpcSource.layer({
+    pollInterval: Duration.millis(20),
+    wsUrl: options.wsUrl === undefined ? undefined : Redacted.make(options.wsUrl)
+  }).pipe(
     Layer.provide(
       EndpointPool.EndpointPool.layer({
         urls: urls.map((url) => Redacted.make(url)),
@@ -176,6 +185,41 @@ describe("RpcSource", () => {
         shapes.map((blocks) => blocks.at(-1)?.block.hash)
       )
     })
+  )
+
+  it.live("hears of heads through a WebSocket, long before it would poll", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Anvil.make()
+      const heads = yield* Effect.flatMap(ChainSource, (chainSource) =>
+        chainSource.heads.pipe(
+          // Beside a WebSocket it polls every 15 seconds.
+          Stream.tap(() => Effect.forkChild(Effect.delay(rpc(url, "evm_mine"), "300 millis"))),
+          Stream.take(3),
+          Stream.runCollect
+        )
+      ).pipe(
+        Effect.provide(source([url], { wsUrl: url.replace("http", "ws") })),
+        Effect.timeout("10 seconds")
+      )
+      assert.deepStrictEqual(
+        heads.map(({ number }) => number),
+        [0, 1, 2]
+      )
+    }).pipe(Effect.provide(Layer.merge(NodeHttpClient.layerNodeHttp, NodeServices.layer)))
+  )
+
+  it.live("reads blocks of a real Anvil", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Anvil.make()
+      yield* rpc(url, "anvil_mine", ["0xa"])
+      const { blocks } = yield* Effect.flatMap(ChainSource, (chainSource) =>
+        chainSource.blocks({ from: 3, to: 9 })
+      ).pipe(Effect.provide(source([url])))
+      assert.deepStrictEqual(
+        blocks.map(({ block }) => Number(block.number)),
+        [3, 4, 5, 6, 7, 8, 9]
+      )
+    }).pipe(Effect.provide(Layer.merge(NodeHttpClient.layerNodeHttp, NodeServices.layer)))
   )
 
   it.live("no URL with its key in any fault", () =>
