@@ -60,7 +60,11 @@ const make = Effect.gen(function* () {
   const refreshTags = Effect.gen(function* () {
     yield* Ref.set(tagged, yield* source.finalized)
     yield* Ref.set(safe, yield* source.safe)
-  }).pipe(Effect.catch((fault) => Effect.logDebug("finalized tag not read", fault.message)))
+  }).pipe(
+    Effect.catch((fault) =>
+      Effect.logDebug("finalized tag not read").pipe(Effect.annotateLogs({ reason: fault.message }))
+    )
+  )
 
   yield* source.heads.pipe(
     Stream.runForEach((head) =>

@@ -63,7 +63,9 @@ const make = Effect.gen(function* () {
     return { chainId: settings.chainId, genesisHash: genesis.hash } satisfies Identity
   }).pipe(
     Effect.tapError((fault) => status.update({ phase: "retrying", reason: fault.message })),
-    Effect.tapError((fault) => Effect.logWarning("the chain does not answer", fault.message)),
+    Effect.tapError((fault) =>
+      Effect.logWarning("the chain does not answer").pipe(Effect.annotateLogs({ reason: fault.message }))
+    ),
     Effect.retry({
       schedule: Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("30 seconds")]),
       while: (fault) => fault.reason._tag !== "WrongChain"

@@ -72,7 +72,11 @@ export const make = Effect.fnUntraced(function* ({
 
   yield* Migrations.run({ schema, partitionBlocks }).pipe(
     Effect.tapError((error) =>
-      error.isRetryable ? Effect.logWarning("the database does not answer", error.message) : Effect.void
+      error.isRetryable
+        ? Effect.logWarning("the database does not answer").pipe(
+            Effect.annotateLogs({ reason: error.message })
+          )
+        : Effect.void
     ),
     Effect.retry({ schedule: startUp, while: (error) => error.isRetryable })
   )
