@@ -7,10 +7,11 @@
  */
 import { join } from "node:path"
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import { Context, Duration, Effect, FileSystem, Layer, Option, Redacted } from "effect"
+import { Clock, Context, Duration, Effect, FileSystem, Layer, Option, Redacted } from "effect"
 import type { HttpClient } from "effect/http"
 import { Settings } from "../config/Settings.ts"
 import { Anvil, AnvilError, StartFailed } from "./Anvil.ts"
+import * as AnvilRpc from "./AnvilRpc.ts"
 import * as Traffic from "./Traffic.ts"
 
 export class Devnet extends Context.Service<
@@ -52,12 +53,18 @@ const node = Effect.fnUntraced(function* (chainId: number, traffic: boolean) {
     )
     return found.value.url
   }
+  const { genesisTimestamp, stateFile } = yield* chain
   const anvil = yield* Anvil.make({
     chainId,
-    args: ["--state", yield* stateFile],
+    genesisTimestamp,
+    args: ["--state", stateFile],
     stopTimeout,
     ...(traffic ? demo : {})
   })
+  const rpc = yield* AnvilRpc.make(anvil.url)
+  // Its clock starts at genesis again with every start. On the first one that is now, and there is nothing to set.
+  const now = Math.floor((yield* Clock.currentTimeMillis) / 1000)
+  yield* Effect.ignore(rpc.call("evm_setNextBlockTimestamp", [now]))
   yield* Effect.logInfo("started Anvil").pipe(Effect.annotateLogs({ url: anvil.url, pid: anvil.pid }))
   yield* anvil.exited.pipe(
     Effect.catch((error) => Effect.logError(error.message)),
@@ -66,15 +73,24 @@ const node = Effect.fnUntraced(function* (chainId: number, traffic: boolean) {
   return anvil.url
 })
 
-const stateFile = Effect.gen(function* () {
+/**
+ * Where the chain is kept: a folder named by the time of its genesis. Anvil makes the genesis block anew with every
+ * start and would mix it with the one in the file, so it has to be the same one.
+ */
+const chain = Effect.gen(function* () {
   const { dataDir } = yield* Settings
   const files = yield* FileSystem.FileSystem
-  yield* files
-    .makeDirectory(dataDir, { recursive: true })
-    .pipe(
-      Effect.mapError(
-        ({ message }) => new AnvilError({ reason: new StartFailed({ detail: message, stderr: "" }) })
-      )
-    )
-  return join(dataDir, "anvil.json")
-})
+  yield* files.makeDirectory(dataDir, { recursive: true })
+  const known = (yield* files.readDirectory(dataDir)).flatMap((name) => {
+    const time = /^anvil-(\d{10})$/.exec(name)?.[1]
+    return time === undefined ? [] : [Number(time)]
+  })
+  const genesisTimestamp = known[0] ?? Math.floor((yield* Clock.currentTimeMillis) / 1000)
+  const folder = join(dataDir, `anvil-${genesisTimestamp}`)
+  yield* files.makeDirectory(folder, { recursive: true })
+  return { genesisTimestamp, stateFile: join(folder, "state.json") }
+}).pipe(
+  Effect.mapError(
+    ({ message }) => new AnvilError({ reason: new StartFailed({ detail: message, stderr: "" }) })
+  )
+)

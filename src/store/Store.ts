@@ -161,7 +161,10 @@ export class IdentityMismatch extends Schema.TaggedError<IdentityMismatch>()("Id
 }) {
   readonly isRetryable = false
   override get message(): string {
-    return `the database belongs to another chain: its ${this.what} is ${this.stored}, the provider's is ${this.seen}`
+    return (
+      `the database belongs to another chain: its ${this.what} is ${this.stored}, the provider's is ${this.seen}; ` +
+      "use another DATABASE_SCHEMA or SLUICE_DATA_DIR, or the provider of that chain"
+    )
   }
 }
 

@@ -1,7 +1,7 @@
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Layer, Random, Redacted } from "effect"
+import { Clock, Effect, Layer, Random, Redacted, Schedule } from "effect"
 import { Anvil } from "../../src/devnet/Anvil.ts"
 import * as SqlPostgres from "../../src/store/Postgres.ts"
 import { chainRows, rpc, tableRows } from "../support/oracle.ts"
@@ -80,6 +80,34 @@ describe("the program", () => {
       assert.isAbove(totals.logs, 20)
       yield* again.kill("SIGTERM")
       assert.deepStrictEqual(yield* again.exited, { code: 0, signal: null })
+    })
+  )
+
+  it.live("kill -9 of the devnet, three times: chain and tables go on together", () =>
+    Effect.gen(function* () {
+      const flags = ["--profile=anvil", "--traffic", `--data-dir=${yield* Program.dataDir}`]
+      let blocks = 0
+      for (let i = 0; i < 3; i++) {
+        const program = yield* Program.start(flags)
+        const { totals } = yield* Program.until(
+          program,
+          ({ phase, totals }) => phase === "following" && totals.blocks > blocks + 1
+        )
+        blocks = totals.blocks
+        const anvil = Number(/"pid":(\d+)/.exec(program.output())?.[1])
+        yield* program.kill("SIGKILL")
+        yield* program.exited
+        // Anvil has seen its parent die, and writes its chain.
+        yield* Effect.repeat(
+          Effect.sync(() => alive(anvil)),
+          { schedule: Schedule.spaced("20 millis"), while: (isAlive) => isAlive }
+        )
+      }
+      const last = yield* Program.start(flags)
+      const { last_reorg } = yield* Program.until(last, ({ totals }) => totals.blocks > blocks)
+      assert.isNull(last_reorg)
+      yield* last.kill("SIGTERM")
+      assert.deepStrictEqual(yield* last.exited, { code: 0, signal: null })
     })
   )
 
