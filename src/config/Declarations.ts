@@ -58,7 +58,7 @@ export const declarations = {
     group: "Chain",
     kind: block,
     unset: "none, follows the head",
-    doc: "Last block to index, inclusive. Without it the head is followed for ever."
+    doc: "Last block to index, inclusive: when it is committed the program ends with exit code 0. Without it the head is followed for ever."
   }),
   confirmationDepth: required({
     env: "CONFIRMATION_DEPTH",

@@ -92,8 +92,9 @@ const make = Effect.fnUntraced(function* (start: number) {
       yield* SubscriptionRef.update(ref, (before) => {
         const samples = [...before.samples.filter(({ at }) => now - at <= rateWindow), { at: now, blocks }]
         // A commit is what ends retrying.
-        const phase = blocks > 0 && before.phase === "retrying" ? "syncing" : before.phase
-        return enter(before, { ...before, store, samples, phase }, now)
+        const recovered = blocks > 0 && before.phase === "retrying"
+        const change = recovered ? ({ phase: "syncing", reason: undefined } as const) : {}
+        return enter(before, { ...before, ...change, store, samples }, now)
       })
     })
   })

@@ -77,7 +77,12 @@ describe("the pipeline over a simulated chain", () => {
     Effect.gen(function* () {
       const chain = yield* SimulatedChain
       for (let i = 0; i < 7; i++) yield* chain.failNext(new Unavailable({ detail: "down" }))
-      yield* until(isWhole).pipe(Effect.provide(sluice()))
+      yield* Effect.gen(function* () {
+        yield* until(phaseIs("retrying"))
+        yield* until(isWhole)
+        yield* until(phaseIs("following"))
+        assert.isUndefined((yield* (yield* Sluice).status).reason)
+      }).pipe(Effect.provide(sluice()))
     }).pipe(Effect.provide(world(60)))
   )
 
