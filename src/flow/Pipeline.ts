@@ -5,7 +5,7 @@
  * a reorg, a fault, or `stop`. Nothing is carried from one run to the next but what is committed, so a fault and a
  * crash are recovered from in the same way.
  */
-import { Context, Effect, Layer, Stream } from "effect"
+import { Context, Effect, Layer, Schedule, Sink, Stream } from "effect"
 import { Settings } from "../config/Settings.ts"
 import type { Identity } from "../store/Store.ts"
 import { Store, type StoreError } from "../store/Store.ts"
@@ -13,7 +13,7 @@ import { BackPressure } from "./BackPressure.ts"
 import { Fetcher } from "./Fetcher.ts"
 import { Heads, target } from "./Heads.ts"
 import { Planner } from "./Planner.ts"
-import { isLast, type SequenceError, Sequencer } from "./Sequencer.ts"
+import { isLast, type SequenceError, Sequencer, type Step } from "./Sequencer.ts"
 import { Status } from "./Status.ts"
 import { Writer } from "./Writer.ts"
 
@@ -39,6 +39,26 @@ export class Pipeline extends Context.Service<
 
 /** Batches that wait while one is being committed. */
 const batchesAhead = 1
+
+/** Bytes of rows after which a batch is full, however few its blocks: batches wait in memory, three at a time. */
+const batchBytes = 6 * 2 ** 20
+
+interface Batch {
+  readonly steps: Array<Step>
+  readonly bytes: number
+}
+
+/** `groupedWithin`, with a limit in bytes beside the one in blocks. */
+const batch = (blocks: number) =>
+  Sink.fold(
+    (): Batch => ({ steps: [], bytes: 0 }),
+    ({ bytes, steps }) => steps.length < blocks && bytes < batchBytes,
+    ({ bytes, steps }, step: Step) =>
+      Effect.sync((): Batch => {
+        steps.push(step)
+        return { steps, bytes: bytes + (step._tag === "Append" ? step.block.bytes : 0) }
+      })
+  )
 
 const make = Effect.gen(function* () {
   const settings = yield* Settings
@@ -66,7 +86,8 @@ const make = Effect.gen(function* () {
       Stream.flattenIterable,
       Stream.takeUntil(isLast),
       Stream.interruptWhen(stop),
-      Stream.groupedWithin(settings.batchSize, settings.flushInterval),
+      Stream.aggregateWithin(batch(settings.batchSize), Schedule.spaced(settings.flushInterval)),
+      Stream.map(({ steps }) => steps),
       Stream.buffer({ capacity: batchesAhead }),
       Stream.runForEach((steps) => writer.commit(epoch, steps))
     )

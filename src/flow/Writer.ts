@@ -90,28 +90,10 @@ const make = Effect.gen(function* () {
     index,
     commit: Effect.fnUntraced(function* (epoch, steps) {
       const blocks = steps.flatMap((step) => (step._tag === "Append" ? [step.block] : []))
-      for (const part of parts(blocks)) yield* append(epoch, part)
+      if (blocks.length > 0) yield* append(epoch, blocks)
       const end = steps.find(isLast)
       if (end?._tag === "Rollback") yield* rollback(epoch, end)
       if (end?._tag === "Stop") return yield* end.error
     })
   })
 })
-
-/** Bytes of rows in one transaction; what goes to the database is in memory twice while it is sent. */
-const transactionBytes = 8 * 2 ** 20
-
-/** A batch of heavy blocks becomes several transactions, each of whole blocks. */
-const parts = (blocks: ReadonlyArray<EncodedBlock>): ReadonlyArray<ReadonlyArray<EncodedBlock>> => {
-  const all: Array<Array<EncodedBlock>> = []
-  let bytes = Number.POSITIVE_INFINITY
-  for (const block of blocks) {
-    if (bytes + block.bytes > transactionBytes) {
-      all.push([])
-      bytes = 0
-    }
-    all.at(-1)?.push(block)
-    bytes += block.bytes
-  }
-  return all
-}
