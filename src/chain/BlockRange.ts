@@ -31,10 +31,6 @@ export const subtract = (range: BlockRange, taken: ReadonlyArray<BlockRange>): R
   return rest
 }
 
-/** `[from, to]` as people write it: `100` or `100-199`. */
-export const format = (range: BlockRange): string =>
-  range.from === range.to ? `${range.from}` : `${range.from}-${range.to}`
-
 /** `ranges` (ascending, disjoint) with one more, overlapping and adjacent ones merged. */
 export const add = (ranges: ReadonlyArray<BlockRange>, more: BlockRange): ReadonlyArray<BlockRange> => {
   let { from, to } = more

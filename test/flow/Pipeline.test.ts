@@ -36,6 +36,10 @@ describe("the pipeline over a simulated chain", () => {
     }).pipe(Effect.provide(world(100)))
   )
 
+  it.effect("gives room back with each commit: a chain far longer than the gate is wide gets through", () =>
+    until(isWhole).pipe(Effect.provide(sluice({ resultsCapacity: 10 })), Effect.provide(world(200)))
+  )
+
   it.effect("stops at END_BLOCK", () =>
     Effect.gen(function* () {
       const store = yield* Store
