@@ -37,7 +37,9 @@ describe("the pipeline over a simulated chain", () => {
   )
 
   it.effect("gives room back with each commit: a chain far longer than the gate is wide gets through", () =>
-    until(isWhole).pipe(Effect.provide(sluice({ resultsCapacity: 10 })), Effect.provide(world(200)))
+    Effect.gen(function* () {
+      yield* until(isWhole).pipe(Effect.provide(sluice({ resultsCapacity: 10 })))
+    }).pipe(Effect.provide(world(200)))
   )
 
   it.effect("stops at END_BLOCK", () =>
