@@ -69,6 +69,7 @@ const make = Effect.gen(function* () {
         return "linked" satisfies ProofLevel
       case "Mismatch":
         return yield* wrong(
+          verdict.what,
           `block ${number}: ${verdict.what} at ${verdict.at} is ${verdict.got}, expected ${verdict.expected}`
         )
     }
@@ -77,7 +78,7 @@ const make = Effect.gen(function* () {
   const prove = Effect.fnUntraced(function* (raw: RawBlock, number: number, wrong: Wrong) {
     const encoded = Columns.encode(raw, yield* level(raw, number, wrong))
     if ("rows" in encoded) return encoded
-    return yield* wrong(encoded.message)
+    return yield* wrong("columns", encoded.message)
   })
 
   const attempt = Effect.fnUntraced(function* (
@@ -85,11 +86,11 @@ const make = Effect.gen(function* () {
     avoid: Ref.Ref<ReadonlySet<string>>
   ) {
     const { blocks, endpoint } = yield* source.blocks(range, yield* Ref.get(avoid))
-    const wrong: Wrong = (detail) =>
+    const wrong: Wrong = (check, detail) =>
       new ProviderFault({
         endpoint,
         method: "eth_getBlockByNumber",
-        reason: new Inconsistent({ detail })
+        reason: new Inconsistent({ check, detail })
       })
     const encoded = yield* Effect.forEach(blocks, (raw, i) => prove(raw, range.from + i, wrong)).pipe(
       Effect.tapError((fault) =>
@@ -132,4 +133,4 @@ const make = Effect.gen(function* () {
   })
 })
 
-type Wrong = (detail: string) => ProviderFault
+type Wrong = (check: string, detail: string) => ProviderFault

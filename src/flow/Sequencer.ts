@@ -146,7 +146,7 @@ const make = Effect.gen(function* () {
           new ProviderFault({
             endpoint: fetched.endpoint,
             method: "eth_getBlockByNumber",
-            reason: new Inconsistent({ detail })
+            reason: new Inconsistent({ check: "parent hash", detail })
           })
         for (const block of fetched.blocks) {
           const below = block.number > 0 ? yield* hashAt(block.number - 1) : undefined

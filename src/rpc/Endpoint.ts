@@ -14,6 +14,10 @@ export interface EndpointState {
   readonly blockReceipts: boolean
   /** Most calls that it takes in one HTTP request; 1 where it takes no batches. */
   readonly maxBatch: number
+  /** Blocks in one eth_getLogs that served last; undefined before the first. */
+  readonly logRange: number | undefined
+  /** Most addresses in a filter of eth_getLogs; undefined where none were too many. */
+  readonly logAddresses: number | undefined
   readonly requests: number
   readonly bytesReceived: number
   readonly faults: number
@@ -66,6 +70,8 @@ export const make = Effect.fnUntraced(function* (
     head: undefined,
     blockReceipts: true,
     maxBatch: batchLimit,
+    logRange: undefined,
+    logAddresses: undefined,
     requests: 0,
     bytesReceived: 0,
     faults: 0,

@@ -166,7 +166,7 @@ export const make = Effect.fnUntraced(function* (options: EndpointPoolOptions) {
       Effect.retry({
         schedule: backoff,
         times: options.maxRetries,
-        while: (fault) => fault.retryableHere || (endpoints.length > 1 && fault.endpoint !== everyEndpoint)
+        while: (fault) => fault.isRetryableHere || (endpoints.length > 1 && fault.endpoint !== everyEndpoint)
       })
     )
 

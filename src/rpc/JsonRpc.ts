@@ -3,7 +3,8 @@
  * strings, bodies that are no JSON. Encoding and decoding only; nothing here waits.
  */
 import { Option, Predicate, Result } from "effect"
-import { BatchTooLarge, classify, Malformed, type Reason, shorten } from "./ProviderFault.ts"
+import { classify } from "./Classification.ts"
+import { BatchTooLarge, Malformed, type Reason, shorten } from "./ProviderFault.ts"
 
 export interface Call {
   readonly method: string

@@ -253,5 +253,7 @@ const parsed = (
   const raw = BlockParser.parse(block, receipts, number)
   return "block" in raw
     ? Effect.succeed(raw)
-    : Effect.fail(endpoint.fault("eth_getBlockByNumber", new Inconsistent({ detail: raw.message })))
+    : Effect.fail(
+        endpoint.fault("eth_getBlockByNumber", new Inconsistent({ check: "shape", detail: raw.message }))
+      )
 }
