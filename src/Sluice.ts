@@ -37,6 +37,7 @@ import * as Postgres from "./store/Postgres.ts"
 import { SessionLock } from "./store/SessionLock.ts"
 import * as SqlStore from "./store/SqlStore.ts"
 import type { Store, StoreError } from "./store/Store.ts"
+import * as StoredEndpoints from "./store/StoredEndpoints.ts"
 
 export type { Outcome } from "./flow/Session.ts"
 
@@ -120,6 +121,9 @@ const layerCore: Layer.Layer<
   )
 )
 
+/** Requests for heads and headers, in flight beside those for blocks. */
+const besideFetches = 4
+
 /** Node's HTTP client, with connections that stay open: one for each fetch in flight, and some for heads. */
 const http = Layer.unwrap(
   Effect.map(Settings, ({ concurrency }) =>
@@ -140,7 +144,9 @@ const endpoints = Layer.unwrap(
         chainId: settings.chainId,
         maxRetries: settings.maxRetries,
         timeout: settings.rpcTimeout,
-        maxResponseBytes: settings.maxResponseBytes
+        maxResponseBytes: settings.maxResponseBytes,
+        concurrency: settings.concurrency + besideFetches,
+        prices: settings.rpcCredits
       })
     if (settings.rpcUrls.length > 0 && !settings.traffic) return pool(settings.rpcUrls)
     const { Devnet } = yield* Effect.promise(() => import("./devnet/Devnet.ts"))
@@ -172,7 +178,9 @@ const database = Layer.unwrap(
 
 const store = Layer.unwrap(
   Effect.map(Settings, ({ databaseSchema, partitionBlocks }) =>
-    SqlStore.layer({ schema: databaseSchema, partitionBlocks })
+    StoredEndpoints.layer(databaseSchema).pipe(
+      Layer.provideMerge(SqlStore.layer({ schema: databaseSchema, partitionBlocks }))
+    )
   )
 ).pipe(Layer.provideMerge(database))
 

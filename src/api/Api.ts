@@ -24,15 +24,37 @@ export class NotReady extends Schema.TaggedError<NotReady>()(
 export const Endpoint = Schema.Struct({
   id: Schema.String,
   host: Schema.String,
-  healthy: Schema.Boolean.annotate({
-    description: "False while it rests after a fault or serves another chain."
+  standing: Schema.Literals(["available", "resting", "down", "out", "removed"]).annotate({
+    description:
+      "`resting` as it was told, `down` while most requests fail, `out` after wrong answers, `removed` for another chain."
+  }),
+  until: Schema.NullOr(Schema.String).annotate({
+    description: "When it is asked again, where that is known."
   }),
   head: Schema.NullOr(Schema.Finite),
   latency_ms: Schema.NullOr(Schema.Finite),
-  requests: Schema.Finite,
+  calls_per_second: Schema.NullOr(Schema.Finite).annotate({
+    description: "What it takes, as learned; null where it was never too many."
+  }),
+  concurrency: Schema.Finite.annotate({ description: "Requests in flight that it takes at once." }),
+  requests: Schema.Finite.annotate({ description: "HTTP requests." }),
+  calls: Schema.Finite,
   bytes_received: Schema.Finite,
-  faults: Schema.Finite,
+  credits: Schema.Finite,
+  methods: Schema.Record(Schema.String, Schema.Struct({ calls: Schema.Finite, bytes: Schema.Finite })),
+  faults: Schema.Record(Schema.String, Schema.Finite).annotate({ description: "By reason." }),
   last_fault: Schema.NullOr(Schema.String)
+})
+
+const Cost = Schema.Struct({
+  calls: Schema.Finite,
+  bytes_received: Schema.Finite,
+  credits: Schema.NullOr(Schema.Finite).annotate({ description: "By RPC_CREDITS; null without it." }),
+  estimated_calls: Schema.NullOr(Schema.Finite).annotate({
+    description: "For the blocks that are still missing, from what a block took so far."
+  }),
+  estimated_bytes: Schema.NullOr(Schema.Finite),
+  estimated_credits: Schema.NullOr(Schema.Finite)
 })
 
 export const StatusAnswer = Schema.Struct({
@@ -92,6 +114,16 @@ export const StatusAnswer = Schema.Struct({
       ours: Schema.Boolean
     })
   ),
+  stuck: Schema.Array(
+    Schema.Struct({
+      from: Schema.Finite,
+      to: Schema.Finite,
+      reason: Schema.String,
+      attempts: Schema.Finite,
+      retry_at: Schema.String
+    })
+  ).annotate({ description: "Blocks that nobody could answer, or that did not prove; the rest goes on." }),
+  cost: Cost.annotate({ description: "Of this process." }),
   endpoints: Schema.Array(Endpoint)
 })
 

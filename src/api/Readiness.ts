@@ -4,9 +4,20 @@
 import { Duration } from "effect"
 import type { Settings } from "../config/Settings.ts"
 import { cursor, type SyncStatus } from "../flow/Status.ts"
+import * as EndpointHealth from "../rpc/EndpointHealth.ts"
 
 /** Reasons against being ready, in sentences; none when ready. */
 export const reasons = (
+  status: SyncStatus,
+  settings: Pick<Settings["Service"], "endBlock" | "leaseDuration" | "readyMaxLag">,
+  endpoints: ReadonlyArray<EndpointHealth.EndpointHealth>,
+  now: number
+): ReadonlyArray<string> => {
+  const outage = status.phase === "done" ? undefined : EndpointHealth.outage(endpoints, now)
+  return outage === undefined ? ofSync(status, settings, now) : [...ofSync(status, settings, now), outage]
+}
+
+const ofSync = (
   status: SyncStatus,
   settings: Pick<Settings["Service"], "endBlock" | "leaseDuration" | "readyMaxLag">,
   now: number
@@ -34,7 +45,10 @@ export const reasons = (
       }
       const behind = status.target - (cursor(status) ?? status.start - 1)
       return behind > settings.readyMaxLag
-        ? [`${behind} blocks behind, READY_MAX_LAG is ${settings.readyMaxLag}${because}`]
+        ? [
+            `${behind} blocks behind, READY_MAX_LAG is ${settings.readyMaxLag}${because}`,
+            ...status.stuck.slice(0, 3).map(({ from, reason, to }) => `blocks ${from} to ${to}: ${reason}`)
+          ]
         : []
     }
   }

@@ -5,7 +5,8 @@ import type { BlockHeader, ProofLevel } from "../chain/Block.ts"
 import { Settings } from "../config/Settings.ts"
 import { BackPressure } from "../flow/BackPressure.ts"
 import * as Status from "../flow/Status.ts"
-import type { EndpointHealth } from "../rpc/EndpointPool.ts"
+import * as Cost from "../rpc/Cost.ts"
+import type { EndpointHealth } from "../rpc/EndpointHealth.ts"
 import { ChainSource } from "../source/ChainSource.ts"
 import type { LeaseRow, StoreState } from "../store/Store.ts"
 import { Api, type Endpoint, type StatusAnswer } from "./Api.ts"
@@ -50,7 +51,15 @@ export const layer = HttpApiBuilder.group(
           },
           last_reorg: reorg(sync.store),
           lease: lease(sync.lease, settings.instanceId),
-          endpoints: endpoints.map((health) => endpoint(health, now))
+          stuck: sync.stuck.map(({ attempts, from, reason, retryAt, to }) => ({
+            from,
+            to,
+            reason,
+            attempts,
+            retry_at: iso(retryAt)
+          })),
+          cost: cost(endpoints, yield* source.fetched, Status.remaining(sync), settings.rpcCredits.size > 0),
+          endpoints: endpoints.map(endpoint)
         } satisfies typeof StatusAnswer.Type
       })
     })
@@ -94,14 +103,49 @@ const lease = (row: LeaseRow | undefined, instance: string) =>
         ours: row.holder === instance
       }
 
-const endpoint = (health: EndpointHealth, now: number): typeof Endpoint.Type => ({
-  id: health.id,
-  host: health.host,
-  healthy: health.rightChain !== false && health.restUntil <= now,
-  head: health.head ?? null,
-  latency_ms: health.latency === undefined ? null : round(health.latency, 1),
-  requests: health.requests,
-  bytes_received: health.bytesReceived,
-  faults: health.faults,
-  last_fault: health.lastFault ?? null
-})
+const endpoint = (health: EndpointHealth): typeof Endpoint.Type => {
+  const { bytes, calls } = Cost.total(health.spent)
+  return {
+    id: health.id,
+    host: health.host,
+    standing: health.standing,
+    until: health.until === undefined ? null : iso(health.until),
+    head: health.head ?? null,
+    latency_ms: health.latency === undefined ? null : round(health.latency, 1),
+    calls_per_second: health.perSecond === undefined ? null : round(health.perSecond, 2),
+    concurrency: health.concurrency,
+    requests: health.requests,
+    calls,
+    bytes_received: Math.round(bytes),
+    credits: round(health.credits, 3),
+    methods: Object.fromEntries(
+      Object.entries(health.spent).map(([method, spent]) => [
+        method,
+        { calls: spent.calls, bytes: Math.round(spent.bytes) }
+      ])
+    ),
+    faults: health.faults,
+    last_fault: health.lastFault ?? null
+  }
+}
+
+/** What was spent by this process and, from what a block took so far, what the blocks that are missing will take. */
+const cost = (
+  endpoints: ReadonlyArray<EndpointHealth>,
+  blocks: number,
+  left: number | undefined,
+  isPriced: boolean
+): (typeof StatusAnswer.Type)["cost"] => {
+  const { bytes, calls } = endpoints.map(({ spent }) => Cost.total(spent)).reduce(Cost.plus, Cost.nothing)
+  const credits = endpoints.reduce((sum, endpoint) => sum + endpoint.credits, 0)
+  const ahead = (spent: number) =>
+    left === undefined || blocks === 0 ? null : Math.round((spent / blocks) * left)
+  return {
+    calls,
+    bytes_received: Math.round(bytes),
+    credits: isPriced ? round(credits, 3) : null,
+    estimated_calls: ahead(calls),
+    estimated_bytes: ahead(bytes),
+    estimated_credits: isPriced ? ahead(credits) : null
+  }
+}

@@ -134,6 +134,13 @@ export const declarations = {
     default: value("64MiB"),
     doc: "A response larger than this is cut off, and asked for again in smaller parts."
   }),
+  rpcCredits: required({
+    env: "RPC_CREDITS",
+    group: "Providers",
+    kind: Kind.prices,
+    default: derived("none, calls and bytes are counted", () => ""),
+    doc: "The provider's price list: credits for one call of a method, `*` for every other method. `/api/status` then shows what was spent and what a backfill will still take."
+  }),
 
   databaseUrl: optional({
     env: "DATABASE_URL",

@@ -241,10 +241,37 @@ export const secretUrls = (options: {
     unit: "URLs"
   })
 
+const parsePrices = (text: string): Option.Option<ReadonlyMap<string, number>> => {
+  const prices = new Map<string, number>()
+  for (const part of text.split(",").map((entry) => entry.trim())) {
+    const match = /^(\*|[A-Za-z]\w{0,63})\s*=\s*(\d{1,9}(?:\.\d{1,6})?)$/.exec(part)
+    if (part === "") continue
+    if (match === null || prices.has(match[1] ?? "")) return Option.none()
+    prices.set(match[1] ?? "", Number(match[2]))
+  }
+  return Option.some(prices)
+}
+
+/** Credits for one call, by method: `eth_getBlockReceipts=20,*=10`. `*` is every other method. */
+export const prices: Kind<
+  ReadonlyMap<string, number>,
+  ReadonlyMap<string, number> | Readonly<Record<string, number>> | string
+> = make({
+  type: Schema.ReadonlyMap(Schema.String, Schema.Finite),
+  parse: parsePrices,
+  print: (list) => [...list].map(([method, price]) => `${method}=${price}`).join(","),
+  expected: "method=credits with commas between them, each method once, such as eth_getLogs=75,*=20",
+  unit: "credits"
+})
+
 /** The text form of what an embedding program gave; what has none fails to parse like any other wrong text. */
 export const textOf = (input: unknown): string => {
   if (Redacted.isRedacted(input)) return textOf(Redacted.value(input))
   if (Duration.isDuration(input)) return printDuration(input)
   if (Array.isArray(input)) return input.map((part) => textOf(part).replaceAll(",", "%2C")).join(",")
-  return typeof input === "object" ? `(${input === null ? "null" : "object"})` : String(input)
+  if (input instanceof Map) return textOf(Object.fromEntries(input))
+  if (typeof input !== "object" || input === null) return input === null ? "(null)" : String(input)
+  return Object.entries(input)
+    .map(([key, part]) => `${key}=${textOf(part)}`)
+    .join(",")
 }

@@ -5,8 +5,9 @@
  * a reorg, a fault, or `stop`. Nothing is carried from one run to the next but what is committed, so a fault and a
  * crash are recovered from in the same way.
  */
-import { Context, Effect, Layer, Schedule, Sink, Stream } from "effect"
+import { Context, Effect, Layer, Ref, Schedule, Sink, Stream } from "effect"
 import { Settings } from "../config/Settings.ts"
+import type { ProviderFault } from "../rpc/ProviderFault.ts"
 import type { Identity } from "../store/Store.ts"
 import { Store, type StoreError } from "../store/Store.ts"
 import { BackPressure } from "./BackPressure.ts"
@@ -74,16 +75,21 @@ const make = Effect.gen(function* () {
   const run = Effect.fnUntraced(function* ({ epoch, identity, stop }: RunOptions) {
     yield* gate.reset
     yield* status.committed(0, yield* store.state)
-    const plan = yield* planner.start
+    const { due, giveBack, plan } = yield* planner.start
     const sequence = yield* sequencer.start(identity)
+    const lost = yield* Ref.make<ProviderFault | undefined>(undefined)
 
     yield* heads.stream.pipe(
       Stream.tap(() => writer.index),
       Stream.takeUntil((head) => reachesEnd(head.number)),
+      Stream.merge(due, { haltStrategy: "left" }),
       Stream.flatMap(plan),
       Stream.mapEffect(fetcher.fetch, { concurrency: settings.concurrency }),
       Stream.mapEffect(sequence),
       Stream.flattenIterable,
+      Stream.tap((step) =>
+        step._tag === "GiveBack" ? Effect.andThen(giveBack(step), Ref.set(lost, step.fault)) : Effect.void
+      ),
       Stream.takeUntil(isLast),
       Stream.interruptWhen(stop),
       Stream.aggregateWithin(batch(settings.batchSize), Schedule.spaced(settings.flushInterval)),
@@ -91,8 +97,11 @@ const make = Effect.gen(function* () {
       Stream.buffer({ capacity: batchesAhead }),
       Stream.runForEach((steps) => writer.commit(epoch, steps))
     )
-    return yield* complete
-  })
+    if (yield* complete) return true
+    // Up to END_BLOCK there is no later head that would bring back what was lost: that is for the next run.
+    const fault = yield* Ref.get(lost)
+    return settings.endBlock !== undefined && fault !== undefined ? yield* fault : false
+  }, Effect.scoped)
 
   const reachesEnd = (head: number) =>
     settings.endBlock !== undefined && target(settings, head) >= settings.endBlock

@@ -3,32 +3,72 @@
  *
  * A crash, a skipped head, a repaired hole, a lowered start block are all the same here: a gap. What this run has
  * scheduled already and not committed yet is left out; a run that failed forgets it, and coverage brings it back.
+ *
+ * A range that nobody could answer comes back here, while the rest goes on. It is planned again after a while, in
+ * halves, so that in the end only the block that cannot be had is missing. Later runs remember where it was cut.
  */
-import { Context, Data, Effect, Layer, Option, Ref, Stream } from "effect"
+import { Context, Data, Duration, Effect, Layer, Option, Queue, Ref, type Scope, Stream } from "effect"
 import type { BlockHeader } from "../chain/Block.ts"
 import * as BlockRange from "../chain/BlockRange.ts"
 import { Settings } from "../config/Settings.ts"
+import type { ProviderFault } from "../rpc/ProviderFault.ts"
 import { ChainSource } from "../source/ChainSource.ts"
 import { Store, type StoreError } from "../store/Store.ts"
 import { BackPressure } from "./BackPressure.ts"
-import { target } from "./Heads.ts"
+import { Heads, target } from "./Heads.ts"
+import { Status } from "./Status.ts"
 
 export type Plan = Data.TaggedEnum<{
-  /** Fetch these blocks; `bytes` were admitted for them. `seam` when the block above `range` is committed. */
-  Fetch: { readonly range: BlockRange.BlockRange; readonly bytes: number; readonly seam: boolean }
+  Fetch: {
+    readonly range: BlockRange.BlockRange
+    /** Admitted for them by the gate. */
+    readonly bytes: number
+    /** The block above `range` may be there already. */
+    readonly seam: boolean
+    /** How often it was given back. */
+    readonly attempt: number
+  }
   /** The head is at a height that is scheduled or committed: is it still the same block? */
   Verify: { readonly head: BlockHeader }
 }>
 export const Plan = Data.taggedEnum<Plan>()
 
+export type FetchPlan = Data.TaggedEnum.Value<Plan, "Fetch">
+
+export interface Planning {
+  readonly plan: (head: BlockHeader) => Stream.Stream<Plan, StoreError>
+  /** The latest head whenever something that was given back is due. */
+  readonly due: Stream.Stream<BlockHeader>
+  /** These blocks of a plan could not be had; `bytes` of the gate's room were still theirs. */
+  readonly giveBack: (lost: {
+    readonly range: BlockRange.BlockRange
+    readonly bytes: number
+    readonly attempt: number
+    readonly fault: ProviderFault
+  }) => Effect.Effect<void>
+}
+
 /** Gaps read from the store at a time; a coverage with more holes is read in pages. */
 const gapPage = 1000
+
+/** More than the halvings of all ranges that may be in flight. */
+const cutsKept = 500
+
+/** How long something that was given back for the n-th time waits. */
+const backoff = (attempt: number): Duration.Duration =>
+  Duration.min(Duration.seconds(30), Duration.times(Duration.millis(500), 2 ** Math.min(attempt, 10)))
+
+/** What is planned again when its time has come. */
+interface Returned {
+  readonly range: BlockRange.BlockRange
+  readonly attempt: number
+}
 
 export class Planner extends Context.Service<
   Planner,
   {
     /** A stateful planner for one run. */
-    readonly start: Effect.Effect<(head: BlockHeader) => Stream.Stream<Plan, StoreError>>
+    readonly start: Effect.Effect<Planning, never, Scope.Scope>
   }
 >()("sluice/flow/Planner") {
   static readonly layer = Layer.effect(
@@ -42,9 +82,16 @@ const make = Effect.gen(function* () {
   const store = yield* Store
   const source = yield* ChainSource
   const gate = yield* BackPressure
+  const heads = yield* Heads
+  const status = yield* Status
+  /** Blocks that a chunk has to start with. */
+  const cuts = yield* Ref.make<ReadonlyArray<number>>([])
 
   const start = Effect.gen(function* () {
+    const scope = yield* Effect.scope
     const scheduled = yield* Ref.make<ReadonlyArray<BlockRange.BlockRange>>([])
+    const returned = yield* Ref.make<ReadonlyArray<Returned>>([])
+    const signals = yield* Queue.sliding<void>(1)
 
     /** The gaps of one page, cut to what is not scheduled, and where the next page starts. */
     const gapsFrom = Effect.fnUntraced(function* (range: BlockRange.BlockRange) {
@@ -57,19 +104,36 @@ const make = Effect.gen(function* () {
       }
     })
 
+    const fetch = Effect.fnUntraced(function* (range: BlockRange.BlockRange, seam: boolean, attempt: number) {
+      const { bytes } = yield* source.chunk
+      const size = { blocks: BlockRange.size(range), bytes: BlockRange.size(range) * bytes }
+      yield* gate.admit(size)
+      yield* Ref.update(scheduled, (ranges) => BlockRange.add(ranges, range))
+      return Plan.Fetch({ range, bytes: size.bytes, seam, attempt })
+    })
+
+    /** What was given back and is due, one after another. */
+    const again = Effect.gen(function* () {
+      const first = yield* Ref.modify(
+        returned,
+        ([next, ...rest]): [Returned | undefined, ReadonlyArray<Returned>] => [next, rest]
+      )
+      return first === undefined ? undefined : yield* fetch(first.range, true, first.attempt)
+    })
+
     /** One gap in chunks of the size that the source likes best now, each behind the gate. */
     const chunks = (gap: BlockRange.BlockRange, to: number): Stream.Stream<Plan> =>
       Stream.unfold(
         gap.from,
         Effect.fnUntraced(function* (from: number) {
           if (from > gap.to) return undefined
-          const { blocks, bytes } = yield* source.chunk
-          const range = BlockRange.make(from, Math.min(gap.to, from + blocks - 1))
-          const size = { blocks: BlockRange.size(range), bytes: BlockRange.size(range) * bytes }
-          yield* gate.admit(size)
-          yield* Ref.update(scheduled, (ranges) => BlockRange.add(ranges, range))
+          const before = yield* again
+          if (before !== undefined) return [before, from] as const
+          const { blocks } = yield* source.chunk
+          const cut = (yield* Ref.get(cuts)).filter((at) => at > from)
+          const range = BlockRange.make(from, Math.min(gap.to, from + blocks - 1, ...cut.map((at) => at - 1)))
           const seam = range.to === gap.to && gap.to < to
-          return [Plan.Fetch({ range, bytes: size.bytes, seam }), range.to + 1] as const
+          return [yield* fetch(range, seam, 0), range.to + 1] as const
         })
       )
 
@@ -85,14 +149,52 @@ const make = Effect.gen(function* () {
           return [page.gaps, Option.fromUndefinedOr(page.next)] as const
         })
       )
-      return Stream.concat(
-        Stream.fromIterable(verify),
-        to < settings.startBlock ? Stream.empty : Stream.flatMap(gaps, (gap) => chunks(gap, to))
+      const due = Stream.unfold(undefined, () =>
+        Effect.map(again, (found) => (found === undefined ? undefined : ([found, undefined] as const)))
+      )
+      return Stream.fromIterable(verify).pipe(
+        Stream.concat(due),
+        Stream.concat(
+          to < settings.startBlock ? Stream.empty : Stream.flatMap(gaps, (gap) => chunks(gap, to))
+        )
       )
     })
 
-    return (head: BlockHeader) => Stream.unwrap(plan(head))
+    const giveBack: Planning["giveBack"] = Effect.fnUntraced(function* ({ attempt, bytes, fault, range }) {
+      const wait = backoff(attempt)
+      yield* gate.adjust({ blocks: -BlockRange.size(range), bytes: -bytes })
+      yield* status.stuck({ ...range, reason: fault.message, attempts: attempt + 1, retryIn: wait })
+      yield* Effect.logWarning("blocks given back, the rest goes on").pipe(
+        Effect.annotateLogs({ ...range, reason: fault.message, retryIn: Duration.format(wait) })
+      )
+      const parts = halves(range).map((part): Returned => ({ range: part, attempt: attempt + 1 }))
+      yield* Ref.update(cuts, (before) =>
+        [...new Set([...before, ...parts.flatMap((part) => [part.range.from, part.range.to + 1])])].slice(
+          -cutsKept
+        )
+      )
+      yield* Effect.sleep(wait).pipe(
+        Effect.andThen(Ref.update(returned, (before) => [...before, ...parts])),
+        Effect.andThen(Queue.offer(signals, undefined)),
+        Effect.forkIn(scope)
+      )
+    })
+
+    return {
+      plan: (head: BlockHeader) => Stream.unwrap(plan(head)),
+      due: Stream.fromEffectRepeat(Queue.take(signals)).pipe(
+        Stream.mapEffect(() => heads.latest),
+        Stream.filter((head) => head !== undefined)
+      ),
+      giveBack
+    } satisfies Planning
   })
 
   return Planner.of({ start })
 })
+
+const halves = ({ from, to }: BlockRange.BlockRange): ReadonlyArray<BlockRange.BlockRange> => {
+  if (from === to) return [{ from, to }]
+  const middle = Math.floor((from + to) / 2)
+  return [BlockRange.make(from, middle), BlockRange.make(middle + 1, to)]
+}

@@ -22,6 +22,14 @@ export type Step = Data.TaggedEnum<{
   Append: { readonly block: EncodedBlock }
   /** Take back all blocks above `ancestor`; `mismatch` tells what showed it. Last of its run. */
   Rollback: { readonly ancestor: number; readonly mismatch: Mismatch }
+  /** These blocks cannot be had now; what comes after them can. */
+  GiveBack: {
+    readonly range: BlockRange.BlockRange
+    /** Of the gate's room. */
+    readonly bytes: number
+    readonly attempt: number
+    readonly fault: ProviderFault
+  }
   /** Nothing after this can be had now. Last of its run. */
   Stop: { readonly error: SequenceError }
 }>
@@ -51,7 +59,7 @@ export class FinalityViolation extends Schema.TaggedError<FinalityViolation>()("
 
 export type SequenceError = ProviderFault | StoreError | FinalityViolation
 
-export const isLast = (step: Step): boolean => step._tag !== "Append"
+export const isLast = (step: Step): boolean => step._tag === "Rollback" || step._tag === "Stop"
 
 /** Headers compared in one request while walking down. */
 const page = 32
@@ -86,7 +94,7 @@ const make = Effect.gen(function* () {
         const hashes = new Map<number, Hex>()
         for (const { number, hash } of yield* store.headers(range)) hashes.set(number, hash)
         for (let number = range.from; number <= range.to; number++) {
-          const hash = recent.hash(number)
+          const hash = recent.at(number)?.hash
           if (hash !== undefined) hashes.set(number, hash)
         }
         return hashes
@@ -135,38 +143,62 @@ const make = Effect.gen(function* () {
         })
       })
 
-      /** The hash that we have at `number`, with a look into the store only where the run has no memory of it. */
-      const hashAt = Effect.fnUntraced(function* (number: number) {
-        return recent.hash(number) ?? (yield* store.headers(BlockRange.make(number, number)))[0]?.hash
+      /** What we have at `number`, with a look into the store only where the run has no memory of it. */
+      const headerAt = Effect.fnUntraced(function* (number: number) {
+        return recent.at(number) ?? (yield* store.headers(BlockRange.make(number, number)))[0]
+      })
+      const hashAt = (number: number) => Effect.map(headerAt(number), (header) => header?.hash)
+
+      /**
+       * A reorg, or somebody's slip: the blocks from `at` on are then given back, and the rest goes on. A walk that
+       * cannot be finished ends the run.
+       */
+      const misfit = Effect.fnUntraced(function* (
+        fetched: Extract<Fetched, { readonly _tag: "Blocks" }>,
+        at: number,
+        mismatch: Mismatch,
+        detail: string
+      ) {
+        const walked = yield* Effect.result(rollback(mismatch))
+        if (Result.isFailure(walked)) return Step.Stop({ error: walked.failure })
+        if (Option.isSome(walked.success)) return walked.success.value
+        const fault = new ProviderFault({
+          endpoint: fetched.endpoint,
+          method: "eth_getBlockByNumber",
+          reason: new Inconsistent({ check: "parent hash", detail })
+        })
+        yield* source.report(fault)
+        const lost = fetched.blocks.filter(({ number }) => number >= at)
+        return Step.GiveBack({
+          range: BlockRange.make(at, fetched.plan.range.to),
+          bytes: lost.reduce((sum, block) => sum + block.bytes, 0),
+          attempt: fetched.plan.attempt,
+          fault
+        })
       })
 
       const blocks = Effect.fnUntraced(function* (fetched: Extract<Fetched, { readonly _tag: "Blocks" }>) {
         const steps: Array<Step> = []
-        const slip = (detail: string) =>
-          new ProviderFault({
-            endpoint: fetched.endpoint,
-            method: "eth_getBlockByNumber",
-            reason: new Inconsistent({ check: "parent hash", detail })
-          })
         for (const block of fetched.blocks) {
           const below = block.number > 0 ? yield* hashAt(block.number - 1) : undefined
           if (below !== undefined && below !== block.parentHash) {
             const detail = `block ${block.number} has parent ${block.parentHash}, expected ${below}`
             const mismatch = { number: block.number - 1, ours: below, theirs: block.parentHash }
-            return [...steps, yield* last(rollback(mismatch), slip(detail))]
+            return [...steps, yield* misfit(fetched, block.number, mismatch, detail)]
           }
           recent.push(block)
           steps.push(Step.Append({ block }))
         }
         const top = fetched.blocks.at(-1)
-        if (!fetched.seam || top === undefined) return steps
-        const [above] = yield* store.headers(BlockRange.make(top.number + 1, top.number + 1))
+        if (!fetched.plan.seam || top === undefined) return steps
+        const above = yield* headerAt(top.number + 1)
         if (above === undefined || above.parentHash === top.hash) return steps
-        const [seen] = yield* source.headers([above.number])
-        const mismatch = { number: above.number, ours: above.hash, theirs: seen?.hash ?? above.hash }
+        const [seen] = yield* source.headers([top.number + 1])
+        const mismatch = { number: top.number + 1, ours: above.hash, theirs: seen?.hash ?? above.hash }
         const detail = `block ${top.number} is ${top.hash}, expected ${above.parentHash}`
-        // The top one cannot be committed below a block that is not its child: the next run fetches it again.
-        return [...steps.slice(0, -1), yield* last(rollback(mismatch), slip(detail))]
+        // The top one cannot be committed below a block that is not its child.
+        recent.forget(top.number)
+        return [...steps.slice(0, -1), yield* misfit(fetched, top.number, mismatch, detail)]
       })
 
       const head = Effect.fnUntraced(function* (seen: BlockHeader) {
@@ -185,7 +217,7 @@ const make = Effect.gen(function* () {
           case "Verify":
             return head(fetched.head)
           case "Failed":
-            return Effect.succeed([Step.Stop({ error: fetched.fault })])
+            return Effect.succeed([Step.GiveBack({ ...fetched.plan, fault: fetched.fault })])
         }
       }
       return (fetched: Fetched) =>
@@ -194,16 +226,6 @@ const make = Effect.gen(function* () {
 
   return Sequencer.of({ start })
 })
-
-/** A walk that cannot be finished, or finds no reorg, ends the run: what was sequenced before it is committed. */
-const last = (
-  walk: Effect.Effect<Option.Option<Step>, SequenceError>,
-  slip: ProviderFault
-): Effect.Effect<Step> =>
-  Effect.match(walk, {
-    onFailure: (error) => Step.Stop({ error }),
-    onSuccess: Option.getOrElse(() => Step.Stop({ error: slip }))
-  })
 
 const lagging = (number: number) =>
   new ProviderFault({
@@ -216,20 +238,23 @@ const descending = (range: BlockRange.BlockRange): ReadonlyArray<number> =>
   Array.from({ length: BlockRange.size(range) }, (_, i) => range.to - i)
 
 /**
- * Hashes of the blocks sequenced last, at least as many as can be on their way to the store: older ones are
- * committed, and found there.
+ * The blocks sequenced last, at least as many as can be on their way to the store: older ones are committed, and found
+ * there.
  */
 const makeRecent = (capacity: number) => {
-  const hashes = new Map<number, Hex>()
+  const headers = new Map<number, Pick<BlockHeader, "hash" | "parentHash">>()
   return {
-    hash: (number: number): Hex | undefined => hashes.get(number),
-    push: (block: BlockHeader): void => {
-      hashes.set(block.number, block.hash)
-      if (hashes.size <= capacity) return
-      for (const oldest of hashes.keys()) {
-        hashes.delete(oldest)
+    at: (number: number) => headers.get(number),
+    push: ({ hash, number, parentHash }: BlockHeader): void => {
+      headers.set(number, { hash, parentHash })
+      if (headers.size <= capacity) return
+      for (const oldest of headers.keys()) {
+        headers.delete(oldest)
         return
       }
+    },
+    forget: (number: number): void => {
+      headers.delete(number)
     }
   }
 }

@@ -6,7 +6,7 @@
 import { Context, Deferred, Duration, Effect, Layer, Schedule } from "effect"
 import { Lease, type LeaseHeld } from "../cluster/Lease.ts"
 import { Settings } from "../config/Settings.ts"
-import { HeadLag, ProviderFault } from "../rpc/ProviderFault.ts"
+import type { ProviderFault } from "../rpc/ProviderFault.ts"
 import { ChainSource } from "../source/ChainSource.ts"
 import { type Identity, Store, type StoreError } from "../store/Store.ts"
 import { Pipeline } from "./Pipeline.ts"
@@ -52,23 +52,22 @@ const make = Effect.gen(function* () {
 
   /** A chain is known by its id and its genesis; the id was checked with each endpoint's first use. */
   const identity = Effect.gen(function* () {
-    const [genesis] = yield* source.headers([0])
-    if (genesis === undefined) {
-      return yield* new ProviderFault({
-        endpoint: "every endpoint",
-        method: "eth_getBlockByNumber",
-        reason: new HeadLag({ detail: "null for block 0, which says which chain this is" })
-      })
-    }
-    return { chainId: settings.chainId, genesisHash: genesis.hash } satisfies Identity
+    const pinned = yield* store.identity
+    return {
+      chainId: settings.chainId,
+      genesisHash: yield* source.genesis(pinned?.genesisHash)
+    } satisfies Identity
   }).pipe(
     Effect.tapError((fault) => status.update({ phase: "retrying", reason: fault.message })),
     Effect.tapError((fault) =>
-      Effect.logWarning("the chain does not answer").pipe(Effect.annotateLogs({ reason: fault.message }))
+      Effect.logWarning("chain and database cannot be compared yet").pipe(
+        Effect.annotateLogs({ reason: fault.message })
+      )
     ),
     Effect.retry({
       schedule: Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("30 seconds")]),
-      while: (fault) => fault.reason._tag !== "WrongChain"
+      while: (error) =>
+        error._tag === "ProviderFault" ? error.reason._tag !== "WrongChain" : error.isRetryable
     })
   )
 

@@ -1,8 +1,9 @@
 /**
  * What the stream is doing, as one value that all who ask look at: the API, the progress line, the log.
  */
-import { Clock, Context, Effect, Layer, SubscriptionRef } from "effect"
+import { Clock, Context, Duration, Effect, Layer, SubscriptionRef } from "effect"
 import type { BlockHeader } from "../chain/Block.ts"
+import type { BlockRange } from "../chain/BlockRange.ts"
 import type { LeaseRow, StoreState } from "../store/Store.ts"
 
 /**
@@ -35,8 +36,20 @@ export interface SyncStatus {
   /** Whether the secondary indexes are there; they are built when the backfill is done. */
   readonly indexed: boolean
   readonly lease: LeaseRow | undefined
+  /** Blocks that nobody could answer when they were asked for last, and that are still missing. */
+  readonly stuck: ReadonlyArray<Stuck>
   readonly samples: ReadonlyArray<Sample>
 }
+
+export interface Stuck extends BlockRange {
+  readonly reason: string
+  readonly attempts: number
+  /** Milliseconds since 1970. */
+  readonly retryAt: number
+}
+
+/** Stuck ranges that are remembered, at most: the rest is counted by what is missing. */
+const stuckShown = 100
 
 /** Blocks committed by this process up to a moment. */
 interface Sample {
@@ -51,7 +64,11 @@ export class Status extends Context.Service<
   Status,
   {
     readonly get: Effect.Effect<SyncStatus>
-    readonly update: (change: Partial<Omit<SyncStatus, "samples" | "since">>) => Effect.Effect<void>
+    readonly update: (change: Partial<Omit<SyncStatus, "samples" | "since" | "stuck">>) => Effect.Effect<void>
+    /** These blocks cannot be had for now. */
+    readonly stuck: (
+      range: Omit<Stuck, "retryAt"> & { readonly retryIn: Duration.Duration }
+    ) => Effect.Effect<void>
     /** A commit of so many blocks left the store in this state. */
     readonly committed: (blocks: number, store: StoreState) => Effect.Effect<void>
   }
@@ -79,6 +96,7 @@ const make = Effect.fnUntraced(function* (start: number) {
     },
     indexed: false,
     lease: undefined,
+    stuck: [],
     samples: []
   })
   return Status.of({
@@ -87,6 +105,16 @@ const make = Effect.fnUntraced(function* (start: number) {
       const now = yield* Clock.currentTimeMillis
       yield* SubscriptionRef.update(ref, (before) => enter(before, { ...before, ...change }, now))
     }),
+    stuck: Effect.fnUntraced(function* ({ retryIn, ...range }) {
+      const retryAt = (yield* Clock.currentTimeMillis) + Duration.toMillis(retryIn)
+      yield* SubscriptionRef.update(ref, (before) => ({
+        ...before,
+        stuck: [
+          ...before.stuck.filter(({ from, to }) => to < range.from || from > range.to),
+          { ...range, retryAt }
+        ].slice(-stuckShown)
+      }))
+    }),
     committed: Effect.fnUntraced(function* (blocks, store) {
       const now = yield* Clock.currentTimeMillis
       yield* SubscriptionRef.update(ref, (before) => {
@@ -94,7 +122,10 @@ const make = Effect.fnUntraced(function* (start: number) {
         // A commit is what ends retrying.
         const recovered = blocks > 0 && before.phase === "retrying"
         const change = recovered ? ({ phase: "syncing", reason: undefined } as const) : {}
-        return enter(before, { ...before, ...change, store, samples }, now)
+        const stuck = before.stuck.filter(
+          (range) => !store.coverage.some(({ from, to }) => from <= range.from && range.to <= to)
+        )
+        return enter(before, { ...before, ...change, store, samples, stuck }, now)
       })
     })
   })

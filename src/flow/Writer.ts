@@ -89,7 +89,10 @@ const make = Effect.gen(function* () {
   return Writer.of({
     index,
     commit: Effect.fnUntraced(function* (epoch, steps) {
-      const blocks = steps.flatMap((step) => (step._tag === "Append" ? [step.block] : []))
+      // What was given back once comes after what lies above it.
+      const blocks = steps
+        .flatMap((step) => (step._tag === "Append" ? [step.block] : []))
+        .sort((a, b) => a.number - b.number)
       if (blocks.length > 0) yield* append(epoch, blocks)
       const end = steps.find(isLast)
       if (end?._tag === "Rollback") yield* rollback(epoch, end)

@@ -1,40 +1,32 @@
 /**
  * One JSON-RPC endpoint: a URL that stays secret, an id that may be said aloud, and what was learned about it.
+ *
+ * Whatever is sent waits until the endpoint's pace allows it, and what is heard of rates changes the pace.
  */
-import { ByteSize, Clock, Duration, Effect, Option, Redacted, Ref, Result } from "effect"
+import { createHash } from "node:crypto"
+import { ByteSize, Clock, Duration, Effect, Metric, Option, Redacted, Ref, Result } from "effect"
 import { HttpClient, HttpClientRequest, HttpIncomingMessage } from "effect/http"
+import * as Cost from "./Cost.ts"
+import * as EndpointState from "./EndpointState.ts"
 import * as JsonRpc from "./JsonRpc.ts"
-import { Malformed, ProviderFault, type Reason, ResponseTooLarge, Unavailable } from "./ProviderFault.ts"
-
-/** What was learned about an endpoint by using it. */
-export interface EndpointState {
-  /** Highest block it was seen to have. */
-  readonly head: number | undefined
-  /** False once it answered that it does not know eth_getBlockReceipts. */
-  readonly blockReceipts: boolean
-  /** Most calls that it takes in one HTTP request; 1 where it takes no batches. */
-  readonly maxBatch: number
-  /** Blocks in one eth_getLogs that served last; undefined before the first. */
-  readonly logRange: number | undefined
-  /** Most addresses in a filter of eth_getLogs; undefined where none were too many. */
-  readonly logAddresses: number | undefined
-  readonly requests: number
-  readonly bytesReceived: number
-  readonly faults: number
-  readonly lastFault: string | undefined
-  /** Moving average, milliseconds. */
-  readonly latency: number | undefined
-  /** Milliseconds since 1970 until which it is left alone. */
-  readonly restUntil: number
-  /** Whether it serves the chain that it should; undefined until it was asked. */
-  readonly rightChain: boolean | undefined
-}
+import * as Metrics from "./Metrics.ts"
+import * as Pace from "./Pace.ts"
+import {
+  Malformed,
+  ProviderFault,
+  type RateLimited,
+  type Reason,
+  ResponseTooLarge,
+  Unavailable
+} from "./ProviderFault.ts"
 
 export interface Endpoint {
   /** `rpc-1`, `rpc-2`, ... in the order of the setting. */
   readonly id: string
   readonly host: string
-  readonly state: Ref.Ref<EndpointState>
+  /** Says which endpoint it is from one run to the next, and nothing of its URL but the host. */
+  readonly key: string
+  readonly state: Ref.Ref<EndpointState.EndpointState>
   /**
    * Sends the calls in one HTTP request. Fails when the request as a whole came to nothing; a fault of one call is
    * its own answer.
@@ -58,59 +50,77 @@ export interface EndpointOptions {
   readonly maxResponseBytes: number
 }
 
-/** Calls in one request until a provider says that this is too many; most take 100 or more. */
-const batchLimit = 100
-
 export const make = Effect.fnUntraced(function* (
   options: EndpointOptions
 ): Effect.fn.Return<Endpoint, never, HttpClient.HttpClient> {
   const client = yield* HttpClient.HttpClient
   const { headers, host, target } = address(options.url)
-  const state = yield* Ref.make<EndpointState>({
-    head: undefined,
-    blockReceipts: true,
-    maxBatch: batchLimit,
-    logRange: undefined,
-    logAddresses: undefined,
-    requests: 0,
-    bytesReceived: 0,
-    faults: 0,
-    lastFault: undefined,
-    latency: undefined,
-    restUntil: 0,
-    rightChain: undefined
-  })
+  const state = yield* Ref.make(EndpointState.initial)
   const fault = (method: string, reason: Reason) =>
     new ProviderFault({ endpoint: options.id, method, reason })
+
+  /** Waits until the pace allows so many calls; tells when, and how long nothing had been sent before. */
+  const pass = Effect.fnUntraced(function* (calls: number) {
+    while (true) {
+      const now = yield* Clock.currentTimeMillis
+      const { quiet, wait } = yield* Ref.modify(state, (s) => {
+        const seen = { quiet: now - s.pace.sentAt, wait: Pace.wait(s.pace, now) }
+        return [seen, seen.wait > 0 ? s : { ...s, pace: Pace.take(s.pace, now, calls) }]
+      })
+      if (wait === 0) return { sentAt: now, quiet }
+      yield* Effect.sleep(Duration.millis(wait))
+    }
+  })
 
   const exchange = Effect.fnUntraced(function* (calls: ReadonlyArray<JsonRpc.Call>) {
     const request = HttpClientRequest.post(target, { headers }).pipe(
       HttpClientRequest.bodyText(JsonRpc.encode(calls), "application/json")
     )
-    const started = yield* Clock.currentTimeMillis
     const response = yield* client.execute(request)
     const body = Buffer.from(yield* response.arrayBuffer)
     const now = yield* Clock.currentTimeMillis
-    yield* Ref.update(state, (s) => ({
-      ...s,
-      requests: s.requests + 1,
-      bytesReceived: s.bytesReceived + body.length,
-      latency: s.latency === undefined ? now - started : s.latency * 0.8 + (now - started) * 0.2
-    }))
     // JSON-RPC answers are ASCII but for words in error messages; latin1 is read without a look at each byte.
-    const decoded = JsonRpc.decode(
-      {
-        status: response.status,
-        retryAfter: JsonRpc.retryAfter(response.headers["retry-after"], now),
-        body: body.toString("latin1")
-      },
-      calls.length
-    )
+    const text = body.toString("latin1")
+    yield* account(Cost.byMethod(calls, text))
+    const retryAfter = JsonRpc.retryAfter(response.headers["retry-after"], now)
+    const decoded = JsonRpc.decode({ status: response.status, retryAfter, body: text }, calls.length)
     return Result.map(decoded, (answers): Sent => ({ answers, bytes: body.length }))
+  })
+
+  const account = Effect.fnUntraced(function* (spent: Readonly<Record<string, Cost.Spent>>) {
+    yield* Ref.update(state, (s) => ({ ...s, requests: s.requests + 1, spent: Cost.add(s.spent, spent) }))
+    for (const [method, { bytes, calls }] of Object.entries(spent)) {
+      const labels = { endpoint: options.id, method }
+      yield* Metric.update(Metric.withAttributes(Metrics.calls, labels), calls)
+      yield* Metric.update(Metric.withAttributes(Metrics.bytes, labels), bytes)
+    }
+  })
+
+  /** Slows down when there were too many requests, and takes smaller batches when a single one was too many. */
+  const learn = Effect.fnUntraced(function* (
+    outcome: Result.Result<Sent, Reason>,
+    sent: { readonly sentAt: number; readonly quiet: number; readonly calls: number }
+  ) {
+    const now = yield* Clock.currentTimeMillis
+    const refusal = refusalIn(outcome)
+    yield* Ref.update(state, (s) => {
+      if (refusal === undefined) return { ...s, pace: Pace.answered(s.pace, now) }
+      const alone = sent.quiet > aloneAfter && sent.calls > 1
+      return {
+        ...s,
+        maxBatch: alone ? Math.min(s.maxBatch, Math.ceil(sent.calls / 2)) : s.maxBatch,
+        pace: Pace.refused(s.pace, now, {
+          sentAt: sent.sentAt,
+          retryAfter: refusal.retryAfter,
+          perSecond: refusal.perSecond
+        })
+      }
+    })
   })
 
   const send = Effect.fnUntraced(function* (calls: ReadonlyArray<JsonRpc.Call>) {
     const method = calls[0]?.method ?? "none"
+    const sent = yield* pass(calls.length)
     const outcome = yield* exchange(calls).pipe(
       Effect.provideService(HttpIncomingMessage.MaxBodySize, ByteSize.bytes(options.maxResponseBytes)),
       Effect.timeoutOrElse({
@@ -132,6 +142,7 @@ export const make = Effect.fnUntraced(function* (
         )
       )
     )
+    yield* learn(outcome, { ...sent, calls: calls.length })
     return yield* Result.isSuccess(outcome)
       ? Effect.succeed(outcome.success)
       : Effect.fail(fault(method, outcome.failure))
@@ -145,8 +156,23 @@ export const make = Effect.fnUntraced(function* (
       : Effect.fail(fault(method, answer.failure))
   })
 
-  return { id: options.id, host, state, send, call, fault }
+  return { id: options.id, host, key: keyOf(host, options.url), state, send, call, fault }
 })
+
+/** A batch that was refused after so many milliseconds of silence is too large by itself. */
+const aloneAfter = 1000
+
+/** The refusal for too many requests, of the whole or of one of its calls. */
+const refusalIn = (outcome: Result.Result<Sent, Reason>): RateLimited | undefined => {
+  const reasons = Result.isFailure(outcome)
+    ? [outcome.failure]
+    : outcome.success.answers.flatMap((answer) => (Result.isFailure(answer) ? [answer.failure] : []))
+  return reasons.find((reason) => reason._tag === "RateLimited")
+}
+
+/** Half of a digest: enough to know an endpoint again, and far from enough to find its key. */
+const keyOf = (host: string, url: Redacted.Redacted): string =>
+  `${host}#${createHash("sha256").update(Redacted.value(url)).digest("hex").slice(0, 16)}`
 
 /** Credentials inside the URL travel as a header, where `node:http` would drop them. */
 const address = (redacted: Redacted.Redacted) => {

@@ -96,6 +96,9 @@ const Reason = Schema.Union([
 ])
 export type Reason = typeof Reason.Type
 
+/** Stands for an endpoint's id when a fault is of none or of all of them. */
+export const everyEndpoint = "every endpoint"
+
 /** A fault of one endpoint on one request. */
 export class ProviderFault extends Schema.TaggedError<ProviderFault>()("ProviderFault", {
   /** Id of the endpoint, as in `rpc-1`. */

@@ -2,22 +2,25 @@
  * Where blocks come from. The pipeline knows this service alone: the pool of JSON-RPC endpoints is one
  * implementation, the tests' simulated chain another.
  *
- * What it hands over is well-formed and unproven; the reader proves it, and says with `report` what did not fit, so
- * that the next request for it goes elsewhere.
+ * The reader brings the proof: what does not pass it is a wrong answer, which is asked of somebody else and never
+ * handed over.
  */
 
 import type { Effect, Stream } from "effect"
 import { Context } from "effect"
-import type { BlockHeader, RawBlock } from "../chain/Block.ts"
+import type { BlockHeader, Hex, RawBlock } from "../chain/Block.ts"
 import type { BlockRange } from "../chain/BlockRange.ts"
-import type { EndpointHealth } from "../rpc/EndpointPool.ts"
-import type { ProviderFault } from "../rpc/ProviderFault.ts"
+import type { EndpointHealth } from "../rpc/EndpointHealth.ts"
+import type { Inconsistent, ProviderFault } from "../rpc/ProviderFault.ts"
+
+/** What a proof makes of a block, or what does not fit. */
+export type Prove<A> = (raw: RawBlock, number: number) => Effect.Effect<A, Inconsistent>
 
 /** Blocks that one endpoint sent together. */
-export interface FetchedBlocks {
+export interface FetchedBlocks<A> {
   readonly endpoint: string
   /** All of the range asked for, ascending. */
-  readonly blocks: ReadonlyArray<RawBlock>
+  readonly blocks: ReadonlyArray<A>
   /** Bytes received for them. */
   readonly bytes: number
 }
@@ -45,15 +48,19 @@ export class ChainSource extends Context.Service<
     readonly headers: (
       numbers: ReadonlyArray<number>
     ) => Effect.Effect<ReadonlyArray<BlockHeader | undefined>, ProviderFault>
-    /** Every block of the range with full transactions and receipts, from an endpoint that is not in `avoid`. */
-    readonly blocks: (
-      range: BlockRange,
-      avoid?: ReadonlySet<string>
-    ) => Effect.Effect<FetchedBlocks, ProviderFault>
+    /**
+     * Hash of block 0. `pinned` is what it was before: endpoints that serve another are left out from then on, as long
+     * as one is left.
+     */
+    readonly genesis: (pinned: Hex | undefined) => Effect.Effect<Hex, ProviderFault>
+    /** Every block of the range with full transactions and receipts, all of them proven. */
+    readonly blocks: <A>(range: BlockRange, prove: Prove<A>) => Effect.Effect<FetchedBlocks<A>, ProviderFault>
     /** How many blocks to ask for at once so that an answer has the size that serves best. */
     readonly chunk: Effect.Effect<Chunk>
-    /** An answer of `fault.endpoint` turned out to be wrong. */
+    /** An answer of `fault.endpoint` turned out to be wrong after it was handed over. */
     readonly report: (fault: ProviderFault) => Effect.Effect<void>
     readonly health: Effect.Effect<ReadonlyArray<EndpointHealth>>
+    /** Blocks handed over so far: what was spent, per block, tells what is still to come. */
+    readonly fetched: Effect.Effect<number>
   }
 >()("sluice/source/ChainSource") {}

@@ -1,16 +1,15 @@
 /**
- * The stream of heads: every endpoint is polled, and the highest head counts; with a WebSocket, `newHeads` say at
- * once that there is something to poll for. A subscription may go silent without an error, so polling never stops:
- * it only slows down.
+ * The stream of heads: every endpoint is polled at its own pace, so that a slow one holds nobody up, and the highest
+ * head counts. With a WebSocket, `newHeads` say at once that there is something to poll for. A subscription may go
+ * silent without an error, so polling never stops: it only slows down.
  */
-import { Duration, Effect, Predicate, Redacted, Ref, Result, Schedule, Stream } from "effect"
+import { Duration, Effect, Predicate, PubSub, Redacted, Ref, Result, Schedule, Stream } from "effect"
 import * as Socket from "effect/socket/Socket"
 import type { BlockHeader } from "../chain/Block.ts"
-import * as BlockParser from "../chain/BlockParser.ts"
 import type { Endpoint } from "../rpc/Endpoint.ts"
 import type { EndpointPool } from "../rpc/EndpointPool.ts"
-import type { Answer } from "../rpc/JsonRpc.ts"
-import { Malformed, type ProviderFault } from "../rpc/ProviderFault.ts"
+import * as Headers from "../rpc/Headers.ts"
+import type { ProviderFault } from "../rpc/ProviderFault.ts"
 
 export interface HeadSourceOptions {
   readonly pool: EndpointPool["Service"]
@@ -25,55 +24,56 @@ export const make = ({
   pool,
   pollInterval,
   wsUrl
-}: HeadSourceOptions): Stream.Stream<BlockHeader, ProviderFault, Socket.WebSocketConstructor> => {
-  const interval = wsUrl === undefined ? pollInterval : Duration.max(pollInterval, pollBeside)
-  const ticks = Stream.tick(interval)
-  const signals = wsUrl === undefined ? ticks : Stream.merge(ticks, newHeads(wsUrl))
-  return signals.pipe(
-    Stream.buffer({ capacity: 1, strategy: "sliding" }),
-    Stream.mapEffect(() => highest(pool)),
-    Stream.changesWith((a, b) => a.hash === b.hash)
-  )
-}
-
-const highest = (pool: EndpointPool["Service"]): Effect.Effect<BlockHeader, ProviderFault> =>
-  pool.all(latest).pipe(
-    Effect.map((heads) => heads.reduce((best, head) => (head.number > best.number ? head : best))),
-    Effect.retry({
-      schedule: Schedule.min([Schedule.exponential("250 millis"), Schedule.spaced("30 seconds")]).pipe(
-        Schedule.jittered
-      ),
-      while: (fault) => fault.reason._tag !== "WrongChain"
+}: HeadSourceOptions): Stream.Stream<BlockHeader, ProviderFault, Socket.WebSocketConstructor> =>
+  Stream.unwrap(
+    Effect.gen(function* () {
+      const known = yield* Ref.make<ReadonlyMap<string, BlockHeader>>(new Map())
+      const signals = yield* PubSub.sliding<void>(1)
+      const interval = wsUrl === undefined ? pollInterval : Duration.max(pollInterval, pollBeside)
+      const polled = pool.endpoints.map((endpoint) =>
+        Stream.merge(Stream.tick(interval), Stream.fromPubSub(signals)).pipe(
+          Stream.buffer({ capacity: 1, strategy: "sliding" }),
+          Stream.mapEffect(() => poll(pool, endpoint, known))
+        )
+      )
+      if (wsUrl !== undefined) {
+        yield* Stream.runForEach(newHeads(wsUrl), () => PubSub.publish(signals, undefined)).pipe(
+          Effect.forkScoped
+        )
+      }
+      return Stream.mergeAll(polled, { concurrency: "unbounded" }).pipe(
+        Stream.mapEffect(() => Ref.get(known)),
+        Stream.flatMap((heads) => Stream.fromIterable(highest([...heads.values()]))),
+        Stream.changesWith((a, b) => a.hash === b.hash)
+      )
     })
   )
 
-const latest = Effect.fnUntraced(function* (endpoint: Endpoint) {
-  const answer = Result.succeed(yield* endpoint.call("eth_getBlockByNumber", ["latest", false]))
-  const head = yield* headerOf(endpoint, answer)
-  if (head === undefined) {
-    return yield* endpoint.fault(
-      "eth_getBlockByNumber",
-      new Malformed({ detail: "null for the latest block" })
-    )
-  }
-  yield* Ref.update(endpoint.state, (s) => ({ ...s, head: head.number }))
-  return head
+/** Asks one endpoint for its head. One that does not answer has none, as far as the others are concerned. */
+const poll = Effect.fnUntraced(function* (
+  pool: EndpointPool["Service"],
+  endpoint: Endpoint,
+  known: Ref.Ref<ReadonlyMap<string, BlockHeader>>
+) {
+  const head = yield* Effect.result(pool.ask(endpoint, Headers.latest))
+  yield* Ref.update(known, (heads) => {
+    const others = new Map(heads)
+    if (Result.isSuccess(head)) others.set(endpoint.id, head.success)
+    else others.delete(endpoint.id)
+    return others
+  })
+  if (Result.isSuccess(head) || head.failure.reason._tag !== "WrongChain") return
+  // Somebody has to be left who may serve the chain.
+  const standings = yield* pool.health
+  if (standings.every(({ standing }) => standing === "removed")) return yield* head.failure
 })
 
-/** The header in an answer to eth_getBlockByNumber; undefined where the answer is null. */
-export const headerOf = (
-  endpoint: Endpoint,
-  answer: Answer | undefined
-): Effect.Effect<BlockHeader | undefined, ProviderFault> => {
-  if (answer === undefined) return Effect.undefined
-  if (Result.isFailure(answer)) {
-    return Effect.fail(endpoint.fault("eth_getBlockByNumber", answer.failure))
-  }
-  if (answer.success === null) return Effect.undefined
-  const header = BlockParser.parseHeader(answer.success)
-  return "hash" in header
-    ? Effect.succeed(header)
-    : Effect.fail(endpoint.fault("eth_getBlockByNumber", new Malformed({ detail: header.message })))
+/** One, or none where no endpoint answers. */
+const highest = (heads: ReadonlyArray<BlockHeader>): ReadonlyArray<BlockHeader> => {
+  const [first, ...others] = heads
+  return first === undefined
+    ? []
+    : [others.reduce((best, head) => (head.number > best.number ? head : best), first)]
 }
 
 /** One element for each head that the WebSocket tells of; reconnects for ever. */

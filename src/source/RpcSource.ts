@@ -15,9 +15,10 @@ import * as BlockParser from "../chain/BlockParser.ts"
 import * as BlockRange from "../chain/BlockRange.ts"
 import type { Endpoint } from "../rpc/Endpoint.ts"
 import { EndpointPool } from "../rpc/EndpointPool.ts"
+import * as Headers from "../rpc/Headers.ts"
 import type { Answer, Call } from "../rpc/JsonRpc.ts"
 import { HeadLag, Inconsistent, Malformed, type ProviderFault, type Reason } from "../rpc/ProviderFault.ts"
-import { ChainSource, type Chunk, type FetchedBlocks } from "./ChainSource.ts"
+import { ChainSource, type Chunk, type FetchedBlocks, type Prove } from "./ChainSource.ts"
 import * as Heads from "./HeadSource.ts"
 
 export interface RpcSourceOptions {
@@ -31,6 +32,11 @@ const targetBytes = 1_500_000
 /** Blocks in one request, however small they are: a batch has two calls for each. */
 const maxChunk = 50
 
+const getBlock = "eth_getBlockByNumber"
+
+/** Averages of small requests are kept apart from those for whole blocks. */
+const headersOf = "headers"
+
 const hex = (number: number) => `0x${number.toString(16)}`
 
 export const layer = (
@@ -43,16 +49,17 @@ export const make = Effect.fnUntraced(function* (options: RpcSourceOptions) {
   const webSocket = yield* WebSocketConstructor
   /** Moving average of a block's bytes with its receipts; undefined before the first. */
   const blockBytes = yield* Ref.make<number | undefined>(undefined)
+  const fetched = yield* Ref.make(0)
 
-  const blocks = (
+  const blocks = <A>(
     range: BlockRange.BlockRange,
-    avoid?: ReadonlySet<string>
-  ): Effect.Effect<FetchedBlocks, ProviderFault> =>
+    prove: Prove<A>
+  ): Effect.Effect<FetchedBlocks<A>, ProviderFault> =>
     pool
-      .use((endpoint) => fetchBlocks(endpoint, range), {
-        method: "eth_getBlockByNumber",
-        minHead: range.to,
-        ...(avoid === undefined ? {} : { avoid })
+      .use((endpoint) => Effect.flatMap(fetchBlocks(endpoint, range), proven(endpoint, range, prove)), {
+        method: getBlock,
+        from: range.from,
+        to: range.to
       })
       .pipe(
         Effect.tap(({ bytes }) =>
@@ -61,15 +68,16 @@ export const make = Effect.fnUntraced(function* (options: RpcSourceOptions) {
             return mean === undefined ? now : mean * 0.7 + now * 0.3
           })
         ),
+        Effect.tap(() => Ref.update(fetched, (sum) => sum + BlockRange.size(range))),
         Effect.catchReason("ProviderFault", "ResponseTooLarge", (_, fault) =>
-          range.from === range.to ? Effect.fail(fault) : inHalves(range, avoid)
+          range.from === range.to ? Effect.fail(fault) : inHalves(range, prove)
         )
       )
 
-  const inHalves = Effect.fnUntraced(function* (range: BlockRange.BlockRange, avoid?: ReadonlySet<string>) {
+  const inHalves = Effect.fnUntraced(function* <A>(range: BlockRange.BlockRange, prove: Prove<A>) {
     const middle = Math.floor((range.from + range.to) / 2)
-    const lower = yield* blocks(BlockRange.make(range.from, middle), avoid)
-    const upper = yield* blocks(BlockRange.make(middle + 1, range.to), avoid)
+    const lower = yield* blocks(BlockRange.make(range.from, middle), prove)
+    const upper = yield* blocks(BlockRange.make(middle + 1, range.to), prove)
     return {
       endpoint: upper.endpoint,
       blocks: [...lower.blocks, ...upper.blocks],
@@ -93,26 +101,15 @@ export const make = Effect.fnUntraced(function* (options: RpcSourceOptions) {
       ? Effect.succeed([])
       : pool.use(
           Effect.fnUntraced(function* (endpoint) {
-            const calls = numbers.map(
-              (number): Call => ({ method: "eth_getBlockByNumber", params: [hex(number), false] })
-            )
-            const { answers } = yield* sendAll(endpoint, calls)
-            return yield* Effect.forEach(answers, (answer) => Heads.headerOf(endpoint, answer))
+            const { answers } = yield* sendAll(endpoint, numbers.map(Headers.call))
+            return yield* Effect.forEach(answers, (answer) => Headers.headerOf(endpoint, answer))
           }),
-          { method: "eth_getBlockByNumber", highest: true }
+          { method: headersOf, highest: true }
         )
 
   const tagged = (tag: "safe" | "finalized") =>
     pool
-      .use(
-        Effect.fnUntraced(function* (endpoint) {
-          const { answers } = yield* sendAll(endpoint, [
-            { method: "eth_getBlockByNumber", params: [tag, false] }
-          ])
-          return yield* Heads.headerOf(endpoint, answers[0])
-        }),
-        { method: "eth_getBlockByNumber", highest: true }
-      )
+      .use((endpoint) => Headers.header(endpoint, tag), { method: headersOf, highest: true })
       .pipe(
         // A node without such tags says so in many words; that there is none is an answer.
         Effect.catchReasons("ProviderFault", {
@@ -126,11 +123,13 @@ export const make = Effect.fnUntraced(function* (options: RpcSourceOptions) {
     heads: Heads.make({ pool, ...options }).pipe(Stream.provideService(WebSocketConstructor, webSocket)),
     finalized: tagged("finalized"),
     safe: tagged("safe"),
+    genesis: pool.genesis,
     headers,
     blocks,
     chunk,
     report: pool.report,
-    health: pool.health
+    health: pool.health,
+    fetched: Ref.get(fetched)
   })
 })
 
@@ -150,46 +149,63 @@ const sendAll = (
       bytes: sent.reduce((sum, { bytes }) => sum + bytes, 0)
     }
   }).pipe(
-    Effect.catchReason("ProviderFault", "BatchTooLarge", (_, fault) =>
+    Effect.catchReason("ProviderFault", "BatchTooLarge", ({ max }, fault) =>
       Effect.gen(function* () {
         const { maxBatch } = yield* Ref.get(endpoint.state)
         if (Math.min(maxBatch, calls.length) <= 1) return yield* fault
-        const smaller = Math.max(1, Math.floor(Math.min(maxBatch, calls.length) / 4))
+        const asked = Math.min(maxBatch, calls.length)
+        const smaller = Math.max(1, max !== undefined && max < asked ? max : Math.floor(asked / 4))
         yield* Ref.update(endpoint.state, (s) => ({ ...s, maxBatch: smaller }))
         return yield* sendAll(endpoint, calls)
       })
     )
   )
 
+/** The blocks of an answer after their proof; whatever does not fit is said of this endpoint. */
+const proven =
+  <A>(endpoint: Endpoint, range: BlockRange.BlockRange, prove: Prove<A>) =>
+  ({ bytes, raw }: RawBlocks): Effect.Effect<FetchedBlocks<A>, ProviderFault> =>
+    Effect.forEach(raw, (block, i) => prove(block, range.from + i)).pipe(
+      Effect.mapBoth({
+        onFailure: (reason) => endpoint.fault(getBlock, reason),
+        onSuccess: (blocks) => ({ endpoint: endpoint.id, blocks, bytes })
+      })
+    )
+
+interface RawBlocks {
+  readonly raw: ReadonlyArray<RawBlock>
+  readonly bytes: number
+}
+
 const fetchBlocks = Effect.fnUntraced(function* (
   endpoint: Endpoint,
   range: BlockRange.BlockRange
-): Effect.fn.Return<FetchedBlocks, ProviderFault> {
+): Effect.fn.Return<RawBlocks, ProviderFault> {
   const { blockReceipts } = yield* Ref.get(endpoint.state)
   const numbers = Array.from({ length: BlockRange.size(range) }, (_, i) => range.from + i)
-  const getBlock = (number: number): Call => ({ method: "eth_getBlockByNumber", params: [hex(number), true] })
+  const blockCall = (number: number): Call => ({ method: getBlock, params: [hex(number), true] })
   const getReceipts = (number: number): Call => ({ method: "eth_getBlockReceipts", params: [hex(number)] })
-  if (!blockReceipts) return yield* fetchWithSingleReceipts(endpoint, numbers, numbers.map(getBlock))
+  if (!blockReceipts) return yield* fetchWithSingleReceipts(endpoint, numbers, numbers.map(blockCall))
 
   const { answers, bytes } = yield* sendAll(
     endpoint,
-    numbers.flatMap((number) => [getBlock(number), getReceipts(number)])
+    numbers.flatMap((number) => [blockCall(number), getReceipts(number)])
   )
   const unsupported = answers.some(
     (answer, i) => i % 2 === 1 && Result.isFailure(answer) && answer.failure._tag === "MethodUnsupported"
   )
   if (unsupported) {
     yield* Ref.update(endpoint.state, (s) => ({ ...s, blockReceipts: false }))
-    return yield* fetchWithSingleReceipts(endpoint, numbers, numbers.map(getBlock))
+    return yield* fetchWithSingleReceipts(endpoint, numbers, numbers.map(blockCall))
   }
-  const blocks = yield* Effect.forEach(numbers, (number, i) =>
+  const raw = yield* Effect.forEach(numbers, (number, i) =>
     Effect.gen(function* () {
-      const block = yield* resultOf(endpoint, "eth_getBlockByNumber", number, answers[2 * i])
+      const block = yield* resultOf(endpoint, getBlock, number, answers[2 * i])
       const receipts = yield* resultOf(endpoint, "eth_getBlockReceipts", number, answers[2 * i + 1])
       return yield* parsed(endpoint, block, receipts, number)
     })
   )
-  return { endpoint: endpoint.id, blocks, bytes }
+  return { raw, bytes }
 })
 
 /** For nodes without eth_getBlockReceipts: the blocks first, then a receipt for each of their transactions. */
@@ -197,15 +213,15 @@ const fetchWithSingleReceipts = Effect.fnUntraced(function* (
   endpoint: Endpoint,
   numbers: ReadonlyArray<number>,
   calls: ReadonlyArray<Call>
-): Effect.fn.Return<FetchedBlocks, ProviderFault> {
+): Effect.fn.Return<RawBlocks, ProviderFault> {
   const first = yield* sendAll(endpoint, calls)
   const found = yield* Effect.forEach(numbers, (number, i) =>
     Effect.gen(function* () {
-      const block = yield* resultOf(endpoint, "eth_getBlockByNumber", number, first.answers[i])
+      const block = yield* resultOf(endpoint, getBlock, number, first.answers[i])
       const hashes = BlockParser.transactionHashes(block)
       if (hashes === undefined) {
         return yield* endpoint.fault(
-          "eth_getBlockByNumber",
+          getBlock,
           new Malformed({ detail: `block ${number} has no list of full transactions` })
         )
       }
@@ -218,16 +234,16 @@ const fetchWithSingleReceipts = Effect.fnUntraced(function* (
       hashes.map((hash): Call => ({ method: "eth_getTransactionReceipt", params: [hash] }))
     )
   )
-  const blocks: Array<RawBlock> = []
+  const raw: Array<RawBlock> = []
   let at = 0
   for (const { number, block, hashes } of found) {
     const receipts = yield* Effect.forEach(second.answers.slice(at, at + hashes.length), (answer) =>
       resultOf(endpoint, "eth_getTransactionReceipt", number, answer)
     )
     at += hashes.length
-    blocks.push(yield* parsed(endpoint, block, receipts, number))
+    raw.push(yield* parsed(endpoint, block, receipts, number))
   }
-  return { endpoint: endpoint.id, blocks, bytes: first.bytes + second.bytes }
+  return { raw, bytes: first.bytes + second.bytes }
 })
 
 const resultOf = (
@@ -253,7 +269,5 @@ const parsed = (
   const raw = BlockParser.parse(block, receipts, number)
   return "block" in raw
     ? Effect.succeed(raw)
-    : Effect.fail(
-        endpoint.fault("eth_getBlockByNumber", new Inconsistent({ check: "shape", detail: raw.message }))
-      )
+    : Effect.fail(endpoint.fault(getBlock, new Inconsistent({ check: "shape", detail: raw.message })))
 }

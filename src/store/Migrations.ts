@@ -41,7 +41,10 @@ export const run = ({
       if (found.length === 0) yield* sql`create schema ${sql(schema)}`
       yield* migrate({
         table: `${schema}.migrations`,
-        loader: Migrator.fromRecord({ "1_tables": firstTables({ partitionBlocks, schema }) })
+        loader: Migrator.fromRecord({
+          "1_tables": firstTables({ partitionBlocks, schema }),
+          "2_endpoints": endpoints(schema)
+        })
       }).pipe(
         Effect.catchTag("MigrationError", (error) =>
           Effect.fail(error.cause === undefined ? failure(error.message, undefined) : unwrapped(error))
@@ -109,4 +112,15 @@ const firstTables = Effect.fnUntraced(function* ({ partitionBlocks, schema }: Mi
       expires_at timestamptz not null
     ) with (fillfactor = 20)`
   yield* sql`insert into ${name("lease")} (epoch, holder, acquired_at, expires_at) values (0, 'nobody', now(), now())`
+})
+
+/** What was learned of RPC endpoints; see `StoredEndpoints`. */
+const endpoints = Effect.fnUntraced(function* (schema: string) {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`
+    create table ${sql(`${schema}.endpoints`)} (
+      key text primary key,
+      memory jsonb not null,
+      saved_at timestamptz not null default now()
+    )`
 })

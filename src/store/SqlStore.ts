@@ -141,6 +141,16 @@ export const make = Effect.fnUntraced(function* ({
 
   // Identity
 
+  const pinned = sql<{ readonly chain_id: bigint | null; readonly genesis_hash: Uint8Array | null }>`
+    select chain_id, genesis_hash from ${name("sync_state")}`.pipe(
+    Effect.map(([row]): Identity | undefined =>
+      row === undefined || row.chain_id === null || row.genesis_hash === null
+        ? undefined
+        : { chainId: Number(row.chain_id), genesisHash: Rows.toHex(row.genesis_hash) }
+    )
+  )
+  const identity = Effect.mapError(pinned, toStoreError("read which chain it is"))
+
   const pin = Effect.fnUntraced(
     function* ({ chainId, genesisHash }: Identity) {
       const seen = genesisHash.toLowerCase()
@@ -148,16 +158,14 @@ export const make = Effect.fnUntraced(function* ({
         update ${name("sync_state")}
         set chain_id = ${int8(chainId)}, genesis_hash = decode(${seen.slice(2)}, 'hex')
         where chain_id is null`
-      const [row] = yield* sql<{ readonly chain_id: bigint; readonly genesis_hash: Uint8Array }>`
-        select chain_id, genesis_hash from ${name("sync_state")}`
-      if (row === undefined) return
-      if (Number(row.chain_id) !== chainId) {
-        const ids = { stored: String(row.chain_id), seen: String(chainId) }
+      const stored = yield* pinned
+      if (stored === undefined) return
+      if (stored.chainId !== chainId) {
+        const ids = { stored: String(stored.chainId), seen: String(chainId) }
         return yield* fail(new IdentityMismatch({ what: "chain id", ...ids }))
       }
-      const hash = Rows.toHex(row.genesis_hash)
-      if (hash !== seen) {
-        return yield* fail(new IdentityMismatch({ what: "genesis hash", stored: hash, seen }))
+      if (stored.genesisHash !== seen) {
+        return yield* fail(new IdentityMismatch({ what: "genesis hash", stored: stored.genesisHash, seen }))
       }
     },
     Effect.mapError(toStoreError("pin the chain"))
@@ -289,6 +297,7 @@ export const make = Effect.fnUntraced(function* ({
 
   return Store.of({
     pin,
+    identity,
     state,
     gaps,
     headers,

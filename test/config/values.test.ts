@@ -145,6 +145,14 @@ const rows: Readonly<Record<string, Row>> = {
   rpcTimeout: duration((s) => s.rpcTimeout, { below: "99ms", above: "61m" }),
   maxRetries: small("maxRetries", { min: 0, max: 1_000 }),
   maxResponseBytes: size((s) => s.maxResponseBytes),
+  rpcCredits: {
+    read: (s) => Object.fromEntries(s.rpcCredits),
+    good: [
+      ["eth_getLogs=75", { eth_getLogs: 75 }],
+      ["eth_getLogs = 75, *=0.5,", { eth_getLogs: 75, "*": 0.5 }]
+    ],
+    bad: ["eth_getLogs", "eth_getLogs=", "=5", "eth_getLogs=-1", "a=1,a=2", "a=1;b=2", "a=1e9", "http://a=1"]
+  },
   databaseUrl: {
     read: (s) => revealed(s.databaseUrl),
     good: [

@@ -79,16 +79,69 @@ describe("the pipeline over a simulated chain", () => {
     }).pipe(Effect.provide(world(50)))
   )
 
-  it.effect("goes on from the coverage after faults", () =>
+  it.effect("faults give blocks back, and bring them back by themselves", () =>
     Effect.gen(function* () {
       const chain = yield* SimulatedChain
       for (let i = 0; i < 7; i++) yield* chain.failNext(new Unavailable({ detail: "down" }))
       yield* Effect.gen(function* () {
-        yield* until(phaseIs("retrying"))
         yield* until(isWhole)
         yield* until(phaseIs("following"))
-        assert.isUndefined((yield* (yield* Sluice).status).reason)
+        assert.isEmpty((yield* (yield* Sluice).status).stuck)
       }).pipe(Effect.provide(sluice()))
+    }).pipe(Effect.provide(world(60)))
+  )
+
+  it.effect("a block that nobody has is missing alone, is said, and is there when somebody has it", () =>
+    Effect.gen(function* () {
+      const chain = yield* SimulatedChain
+      const store = yield* Store
+      yield* chain.breakBlock(13)
+      yield* Effect.gen(function* () {
+        const { status } = yield* Sluice
+        yield* until(Effect.map(store.state, ({ totals }) => totals.blocks === 60))
+        const [stuck, ...more] = (yield* status).stuck
+        assert.isEmpty(more)
+        assert.deepInclude(stuck, { from: 13, to: 13 })
+        assert.match(stuck?.reason ?? "", /block 13 is broken/)
+        yield* chain.mine(3)
+        yield* until(Effect.map(store.state, ({ totals }) => totals.blocks === 63))
+        yield* chain.breakBlock(undefined)
+        yield* until(isWhole)
+        assert.isEmpty((yield* status).stuck)
+      }).pipe(Effect.provide(sluice()))
+    }).pipe(Effect.provide(world(60)))
+  )
+
+  it.effect("up to END_BLOCK too, where no new head would bring it back", () =>
+    Effect.gen(function* () {
+      const chain = yield* SimulatedChain
+      const store = yield* Store
+      yield* chain.breakBlock(13)
+      yield* Effect.gen(function* () {
+        yield* until(phaseIs("retrying"))
+        yield* until(Effect.map(store.state, ({ totals }) => totals.blocks === 30))
+        yield* chain.breakBlock(undefined)
+        yield* until(phaseIs("done"))
+      }).pipe(Effect.provide(sluice({ endBlock: 30 })))
+      assert.deepStrictEqual((yield* store.state).coverage, [{ from: 0, to: 30, level: "linked" }])
+    }).pipe(Effect.provide(world(60)))
+  )
+
+  it.effect("an orphan among the blocks is given back, and what lies above it stays", () =>
+    Effect.gen(function* () {
+      const chain = yield* SimulatedChain
+      yield* chain.tamperNext((raw) =>
+        raw.block.number === "0x2"
+          ? { ...raw, block: { ...raw.block, parentHash: `0x${"ab".repeat(32)}` } }
+          : raw
+      )
+      yield* until(isWhole).pipe(Effect.provide(sluice()))
+      assert.deepStrictEqual(
+        (yield* chain.reports).map(({ reason }) => reason._tag),
+        ["Inconsistent"]
+      )
+      const asked = (yield* chain.requested).reduce((sum, { from, to }) => sum + to - from + 1, 0)
+      assert.strictEqual(asked, 61 + 2)
     }).pipe(Effect.provide(world(60)))
   )
 

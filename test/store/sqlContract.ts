@@ -6,7 +6,10 @@ import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Hex, RawBlock } from "../../src/chain/Block.ts"
+import { EndpointMemory } from "../../src/rpc/EndpointMemory.ts"
+import { initial, memoryOf } from "../../src/rpc/EndpointState.ts"
 import { Store, type StoreError } from "../../src/store/Store.ts"
+import * as StoredEndpoints from "../../src/store/StoredEndpoints.ts"
 import { tables } from "../../src/store/Tables.ts"
 import { chain } from "../support/blocks.ts"
 import { encoded, lead, linked, tag } from "./contract.ts"
@@ -243,6 +246,32 @@ export const sqlContract: Readonly<Record<string, Test>> = {
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
       const rows = yield* sql.unsafe<{ readonly name: string }>(`select name from "${schema}".migrations`)
-      expect(rows.map(({ name }) => name)).toEqual(["tables"])
+      expect(rows.map(({ name }) => name)).toEqual(["tables", "endpoints"])
+    }),
+
+  "keeps what was learned of endpoints for a day, and forgets what it cannot read": (schema) =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const memory = yield* Effect.provide(EndpointMemory, StoredEndpoints.layer(schema))
+      expect(yield* memory.load).toEqual(new Map())
+      const known = memoryOf({ ...initial, maxBatch: 3, logRange: 2000, outUntil: 1_900_000_000_000 })
+      yield* memory.save(
+        new Map([
+          ["a.example#1", memoryOf(initial)],
+          ["b.example#2", known]
+        ])
+      )
+      yield* memory.save(new Map([["a.example#1", known]]))
+      expect(yield* memory.load).toEqual(
+        new Map([
+          ["a.example#1", known],
+          ["b.example#2", known]
+        ])
+      )
+      yield* sql.unsafe(`update "${schema}".endpoints set memory = '{"maxBatch":"many"}' where key like 'a%'`)
+      yield* sql.unsafe(
+        `update "${schema}".endpoints set saved_at = now() - interval '25 hours' where key like 'b%'`
+      )
+      expect(yield* memory.load).toEqual(new Map())
     })
 }

@@ -116,6 +116,7 @@ export const make = Effect.gen(function* () {
         )
       }
     }),
+    identity: Effect.map(Ref.get(memory), ({ identity }) => identity),
     state: Effect.map(Ref.get(memory), stateOf),
     gaps: (range, limit) =>
       Effect.map(Ref.get(memory), (m) => BlockRange.subtract(range, stateOf(m).coverage).slice(0, limit)),

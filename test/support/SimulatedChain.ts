@@ -12,7 +12,7 @@ import type {
   RpcTransaction
 } from "../../src/chain/Block.ts"
 import type { BlockRange } from "../../src/chain/BlockRange.ts"
-import { HeadLag, ProviderFault, type Reason } from "../../src/rpc/ProviderFault.ts"
+import { HeadLag, ProviderFault, type Reason, Unavailable } from "../../src/rpc/ProviderFault.ts"
 import { ChainSource } from "../../src/source/ChainSource.ts"
 
 const hex = (n: number | bigint): Hex => `0x${n.toString(16)}`
@@ -109,6 +109,8 @@ export class SimulatedChain extends Context.Service<
     readonly setFinalized: (number: number | undefined) => Effect.Effect<void>
     /** The next request for blocks fails so. */
     readonly failNext: (reason: Reason) => Effect.Effect<void>
+    /** Every request that contains this block fails, until another one or none is broken. */
+    readonly breakBlock: (number: number | undefined) => Effect.Effect<void>
     /** Changes the blocks on their way to the reader, for the next request only. */
     readonly tamperNext: (change: (raw: RawBlock) => RawBlock) => Effect.Effect<void>
     /** Ranges asked for so far. */
@@ -139,6 +141,7 @@ const make = Effect.fnUntraced(function* (height: number, chunk: number) {
   const heads = yield* PubSub.unbounded<BlockHeader>({ replay: 1 })
   const finalized = yield* Ref.make<number | undefined>(0)
   const failures = yield* Ref.make<ReadonlyArray<Reason>>([])
+  const broken = yield* Ref.make<number | undefined>(undefined)
   const tampering = yield* Ref.make<ReadonlyArray<(raw: RawBlock) => RawBlock>>([])
   const requested = yield* Ref.make<ReadonlyArray<BlockRange>>([])
   const reports = yield* Ref.make<ReadonlyArray<ProviderFault>>([])
@@ -158,25 +161,44 @@ const make = Effect.fnUntraced(function* (height: number, chunk: number) {
       return raw === undefined ? undefined : headerOf(raw)
     })
 
+  const blocks = Effect.fnUntraced(function* (range: BlockRange) {
+    yield* Ref.update(requested, (ranges) => [...ranges, range])
+    const bad = yield* Ref.get(broken)
+    if (bad !== undefined && range.from <= bad && bad <= range.to) {
+      return yield* fault(new Unavailable({ detail: `block ${bad} is broken` }))
+    }
+    const failure = yield* take(failures)
+    if (failure !== undefined) return yield* fault(failure)
+    const change = (yield* take(tampering)) ?? ((raw: RawBlock) => raw)
+    const found = (yield* Ref.get(chain)).slice(range.from, range.to + 1)
+    if (found.length < range.to - range.from + 1) {
+      return yield* fault(new HeadLag({ detail: `null for block ${range.to}` }))
+    }
+    return found.map(change)
+  })
+
   const source = ChainSource.of({
     heads: Stream.fromPubSub(heads),
     finalized: Effect.flatMap(Ref.get(finalized), headerAt),
     safe: Effect.undefined,
     headers: (numbers) => Effect.forEach(numbers, headerAt),
-    blocks: Effect.fnUntraced(function* (range) {
-      yield* Ref.update(requested, (ranges) => [...ranges, range])
-      const failure = yield* take(failures)
-      if (failure !== undefined) return yield* fault(failure)
-      const change = (yield* take(tampering)) ?? ((raw: RawBlock) => raw)
-      const blocks = (yield* Ref.get(chain)).slice(range.from, range.to + 1)
-      if (blocks.length < range.to - range.from + 1) {
-        return yield* fault(new HeadLag({ detail: `null for block ${range.to}` }))
-      }
-      return { endpoint, blocks: blocks.map(change), bytes: blocks.length * 1000 }
-    }),
+    genesis: () => Effect.map(Ref.get(chain), ([genesis]) => genesis?.block.hash ?? word("nothing")),
+    blocks: (range, prove) =>
+      blocks(range).pipe(
+        Effect.flatMap((raw) => Effect.forEach(raw, (block, i) => prove(block, range.from + i))),
+        Effect.catchTag("Inconsistent", (reason) =>
+          Effect.andThen(
+            Ref.update(reports, (all) => [...all, fault(reason)]),
+            Effect.fail(fault(reason))
+          )
+        ),
+        Effect.retry({ times: 2, while: ({ reason }) => reason._tag === "Inconsistent" }),
+        Effect.map((proven) => ({ endpoint, blocks: proven, bytes: proven.length * 1000 }))
+      ),
     chunk: Effect.succeed({ blocks: chunk, bytes: 1000 }),
     report: (wrong) => Ref.update(reports, (all) => [...all, wrong]),
-    health: Effect.succeed([])
+    health: Effect.succeed([]),
+    fetched: Effect.succeed(0)
   })
 
   const simulated = SimulatedChain.of({
@@ -201,6 +223,7 @@ const make = Effect.fnUntraced(function* (height: number, chunk: number) {
     blocks: Ref.get(chain),
     setFinalized: (number) => Ref.set(finalized, number),
     failNext: (reason) => Ref.update(failures, (reasons) => [...reasons, reason]),
+    breakBlock: (number) => Ref.set(broken, number),
     tamperNext: (change) => Ref.update(tampering, (changes) => [...changes, change]),
     requested: Ref.get(requested),
     reports: Ref.get(reports)

@@ -1,0 +1,48 @@
+/**
+ * Block headers, as one endpoint knows them.
+ */
+import { Effect, Ref, Result } from "effect"
+import type { BlockHeader } from "../chain/Block.ts"
+import * as BlockParser from "../chain/BlockParser.ts"
+import type { Endpoint } from "./Endpoint.ts"
+import type { Answer, Call } from "./JsonRpc.ts"
+import { Malformed, type ProviderFault } from "./ProviderFault.ts"
+
+export type BlockTag = "latest" | "safe" | "finalized"
+
+export const method = "eth_getBlockByNumber"
+
+/** Asks for the header of a block. */
+export const call = (block: number | BlockTag): Call => ({
+  method,
+  params: [typeof block === "number" ? `0x${block.toString(16)}` : block, false]
+})
+
+/** The header in an answer to `call`; undefined where the answer is null. */
+export const headerOf = (
+  endpoint: Endpoint,
+  answer: Answer | undefined
+): Effect.Effect<BlockHeader | undefined, ProviderFault> => {
+  if (answer === undefined) return Effect.undefined
+  if (Result.isFailure(answer)) return Effect.fail(endpoint.fault(method, answer.failure))
+  if (answer.success === null) return Effect.undefined
+  const header = BlockParser.parseHeader(answer.success)
+  return "hash" in header
+    ? Effect.succeed(header)
+    : Effect.fail(endpoint.fault(method, new Malformed({ detail: header.message })))
+}
+
+export const header = Effect.fnUntraced(function* (endpoint: Endpoint, block: number | BlockTag) {
+  const { answers } = yield* endpoint.send([call(block)])
+  return yield* headerOf(endpoint, answers[0])
+})
+
+/** The head; the endpoint's state remembers it. */
+export const latest = Effect.fnUntraced(function* (endpoint: Endpoint) {
+  const head = yield* header(endpoint, "latest")
+  if (head === undefined) {
+    return yield* endpoint.fault(method, new Malformed({ detail: "null for the latest block" }))
+  }
+  yield* Ref.update(endpoint.state, (s) => ({ ...s, head: head.number }))
+  return head
+})

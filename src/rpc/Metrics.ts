@@ -1,0 +1,30 @@
+/**
+ * Metrics of the pool. Labels are bounded: endpoints by id, methods that we send, reasons and checks by their names.
+ */
+import { Metric } from "effect"
+
+export const calls = Metric.counter("indexer_rpc_calls_total", {
+  description: "JSON-RPC calls answered, by endpoint and method.",
+  incremental: true
+})
+
+export const bytes = Metric.counter("indexer_rpc_bytes_total", {
+  description: "Bytes received, by endpoint and method.",
+  incremental: true
+})
+
+export const faults = Metric.counter("indexer_rpc_faults_total", {
+  description: "Faults of endpoints, by endpoint and reason.",
+  incremental: true
+})
+
+export const wrongAnswers = Metric.counter("indexer_rpc_wrong_answers_total", {
+  description:
+    "Answers that contradict themselves, their proof or the chain, by endpoint and by what did not fit.",
+  incremental: true
+})
+
+export const hedges = Metric.counter("indexer_rpc_hedges_total", {
+  description: "Requests that were asked of a second endpoint because the first one was slow.",
+  incremental: true
+})
