@@ -135,8 +135,19 @@ const passing: ReadonlySet<Reason["_tag"]> = new Set([
 /** Faults of the question: it has to be made smaller, wherever it is asked. */
 const everywhere: ReadonlySet<Reason["_tag"]> = new Set(["ResponseTooLarge"])
 
-/** At most 200 characters on one line, for a provider's own words in our messages; whatever looks like a URL is cut. */
+/**
+ * At most 200 characters on one line, for a provider's own words in our messages. Providers echo URLs and keys, so
+ * whatever looks like one is cut; a hash without its `0x` looks like one too.
+ */
 export const shorten = (text: string): string => {
-  const line = text.replace(/(https?|wss?):\/\/\S+/g, "<url>").replace(/\s+/g, " ")
+  const line = text
+    // More cannot be shown, and a message may be as long as a body.
+    .slice(0, 4096)
+    .replace(/[\s\p{Cc}\p{Cf}\u2028\u2029]+/gu, " ")
+    .replace(/[a-z][a-z\d+.]{0,15}:\/\/\S+/gi, "<url>")
+    .replace(/[\w-]{20,}/g, (run) => (isKey(run) ? "<key>" : run))
+    .trim()
   return line.length <= 200 ? line : `${line.slice(0, 199)}…`
 }
+
+const isKey = (run: string): boolean => /\d/.test(run) && /[a-z]/i.test(run) && !/^0x[\da-f]+$/i.test(run)

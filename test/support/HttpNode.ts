@@ -77,7 +77,7 @@ export const make = Effect.fnUntraced(function* (behaviour: Behaviour) {
   return { url: `http://127.0.0.1:${port}`, sizes, methods } satisfies HttpNode
 })
 
-const honest = ({ blocks, chainId }: Behaviour, { method, params }: Request): unknown => {
+export const honest = ({ blocks, chainId }: Behaviour, { method, params }: Request): unknown => {
   const chain = blocks()
   const at = (tag: unknown): RawBlock | undefined =>
     tag === "latest" ? chain.at(-1) : tag === "finalized" || tag === "safe" ? chain[0] : chain[Number(tag)]
