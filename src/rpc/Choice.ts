@@ -46,9 +46,6 @@ export type Choice<E> =
 /** Wrong answers to one request after which an endpoint is not asked it again. */
 const wrongAnswers = 2
 
-/** Expected milliseconds of a request of which nothing is known. */
-const unknown = 100
-
 /** Milliseconds after which to look again at an endpoint that is just being probed. */
 const probing = 100
 
@@ -97,7 +94,7 @@ export const choose = <E>(
   let bestKey: readonly [number, number] = [0, 0]
   for (const candidate of high) {
     const { circuit, state } = candidate
-    const expected = EndpointState.expected(state, question.method, now, unknown)
+    const expected = EndpointState.expected(state, question.method, now)
     const full = EndpointState.isFull(state) ? Math.ceil(expected / state.limit) : 0
     const wait = Math.max(rest(state, circuit, now), full)
     const key = [question.highest && wait === 0 ? -(state.head ?? 0) : 0, wait + expected] as const

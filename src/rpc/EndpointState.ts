@@ -114,12 +114,21 @@ const halfLife = 30_000
 
 const faded = (state: EndpointState, now: number): number => 0.5 ** ((now - state.measuredAt) / halfLife)
 
-/** Expected duration of a request, not counting waits; `other` where nothing is known. */
-export const expected = (state: EndpointState, what: string, now: number, other: number): number => {
+/** Who was never asked is tried before all others; who was, and never answered, is not. */
+const untried = 1
+const unanswered = 100
+
+/** Expected duration of a request, not counting waits. */
+export const expected = (state: EndpointState, what: string, now: number): number => {
   const latency = state.latency[what]
-  const alone = latency === undefined ? other : Math.max(1, latency * faded(state, now))
   const success = 1 - (1 - state.success) * faded(state, now)
-  return (alone * (1 + state.inFlight / state.limit)) / Math.max(0.05, success)
+  const alone =
+    latency === undefined
+      ? state.success < 1
+        ? unanswered
+        : untried
+      : Math.max(untried, latency * faded(state, now))
+  return (alone * (1 + state.inFlight / state.limit)) / Math.max(0.01, success)
 }
 
 /** A request came to its end after `duration`. Failures count for `success` alone: many of them are quick. */
@@ -187,6 +196,9 @@ export const failed = (
     case "Unavailable":
       return resting(narrowed(unwell(s, asked, now), now), now, reason.retryAfter)
     case "Malformed":
+    case "Inconsistent":
+    case "MethodUnsupported":
+    case "Rejected":
       return unwell(s, asked, now)
     case "QuotaExhausted":
       return resting(s, now, reason.retryAfter ?? quotaRest)

@@ -56,8 +56,9 @@ const slowest = 0.1
 /** Longest rest after refusals that told no wait, milliseconds. */
 const longestRest = 30_000
 
-/** Milliseconds until something may be sent. */
-export const wait = (pace: Pace, now: number): number => Math.max(0, pace.freeAt - now, pace.restUntil - now)
+/** Whole milliseconds until something may be sent. */
+export const wait = (pace: Pace, now: number): number =>
+  Math.ceil(Math.max(0, pace.freeAt - now, pace.restUntil - now))
 
 /** So many calls go out now. */
 export const take = (pace: Pace, now: number, calls: number): Pace => {
