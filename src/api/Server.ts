@@ -1,11 +1,12 @@
 /**
- * The HTTP server: the API, its documentation at `/docs`, one port.
+ * The HTTP server: the API, its documentation at `/docs`, Prometheus metrics at `/metrics`, one port.
  */
 import { createServer } from "node:http"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Duration, Effect, Layer } from "effect"
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, HttpApiScalar } from "effect/http-api"
+import { PrometheusMetrics } from "effect/observability"
 import { Settings } from "../config/Settings.ts"
 import { Api } from "./Api.ts"
 import * as SyncHandlers from "./SyncHandlers.ts"
@@ -17,6 +18,7 @@ export const routes = Layer.mergeAll(
     Layer.provide([SystemHandlers.layer, SyncHandlers.layer])
   ),
   HttpApiScalar.layer(Api, { path: "/docs" }),
+  PrometheusMetrics.layerHttp({ path: "/metrics" }),
   HttpRouter.add("GET", "/", HttpServerResponse.redirect("/docs", { status: 302 }))
 )
 

@@ -277,12 +277,14 @@ export const make = Effect.fnUntraced(function* (options: EndpointPoolOptions) {
     const endpoint = find(id)
     if (endpoint === undefined) return
     const now = yield* Clock.currentTimeMillis
-    const { outUntil } = yield* Ref.updateAndGet(endpoint.state, (s) => EndpointState.struck(s, now))
-    if (outUntil > now && (yield* Ref.get(endpoint.state)).strikes.length === 0) {
-      yield* Effect.logWarning("endpoint out of use after wrong answers").pipe(
-        Effect.annotateLogs({ endpoint: id, until: new Date(outUntil).toISOString() })
-      )
-    }
+    const out = yield* Ref.modify(endpoint.state, (before) => {
+      const after = EndpointState.struck(before, now)
+      return [after.outUntil > before.outUntil ? after.outUntil : undefined, after]
+    })
+    if (out === undefined) return
+    yield* Effect.logWarning("endpoint out of use after wrong answers").pipe(
+      Effect.annotateLogs({ endpoint: id, until: new Date(out).toISOString() })
+    )
   })
 
   /** Counts wrong answers against those who gave them, unless all that was heard is the same. */
