@@ -35,26 +35,39 @@ export const credits = (prices: Prices, spending: Spending): number => {
   return sum
 }
 
-/** What the calls of one request cost, whose answers are in `body`. */
-export const byMethod = (calls: ReadonlyArray<{ readonly method: string }>, body: string): Spending => {
-  const bytes = sizes(body, calls.length)
-  const spent: Record<string, Spent> = {}
+/** What the calls of one request cost, whose answers are in `body`; `usual` are bytes of an answer by method. */
+export const byMethod = (
+  calls: ReadonlyArray<{ readonly method: string }>,
+  body: string,
+  usual: Readonly<Record<string, number>>
+): Spending => {
+  const weights = calls.map(({ method }) => usual[method] ?? 1)
+  const each = body.length / weights.reduce((sum, weight) => sum + weight, 0)
+  return spent(calls, (i) => (weights[i] ?? 0) * each)
+}
+
+const spent = (calls: ReadonlyArray<{ readonly method: string }>, bytes: (i: number) => number): Spending => {
+  const sum: Record<string, Spent> = {}
   for (const [i, { method }] of calls.entries()) {
-    spent[method] = plus(spent[method] ?? nothing, { calls: 1, bytes: bytes[i] ?? 0 })
+    sum[method] = plus(sum[method] ?? nothing, { calls: 1, bytes: bytes(i) })
   }
-  return spent
+  return sum
 }
 
 const start = '{"jsonrpc"'
 
 /**
- * Bytes of each answer in the body of a batch, taken to be in the order of the calls. Where answers cannot be told
- * apart without parsing them, each counts the same.
+ * Bytes of an answer by method, as they are in the body of a batch, taken to be in the order of the calls; undefined
+ * where answers cannot be told apart without parsing them. It reads the whole body, so it is not for every answer.
  */
-const sizes = (body: string, count: number): ReadonlyArray<number> => {
+export const measure = (
+  calls: ReadonlyArray<{ readonly method: string }>,
+  body: string
+): Readonly<Record<string, number>> | undefined => {
   const starts: Array<number> = []
   // No string inside of an answer can hold an unescaped quote, so this is found at the start of one only.
   for (let at = body.indexOf(start); at >= 0; at = body.indexOf(start, at + start.length)) starts.push(at)
-  if (starts.length !== count) return Array.from({ length: count }, () => body.length / count)
-  return starts.map((at, i) => (starts[i + 1] ?? body.length) - (i === 0 ? 0 : at))
+  if (starts.length !== calls.length) return undefined
+  const sum = spent(calls, (i) => (starts[i + 1] ?? body.length) - (starts[i] ?? 0))
+  return Object.fromEntries(Object.entries(sum).map(([method, { bytes, calls }]) => [method, bytes / calls]))
 }

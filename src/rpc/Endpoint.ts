@@ -81,18 +81,31 @@ export const make = Effect.fnUntraced(function* (
     const now = yield* Clock.currentTimeMillis
     // JSON-RPC answers are ASCII but for words in error messages; latin1 is read without a look at each byte.
     const text = body.toString("latin1")
-    yield* account(Cost.byMethod(calls, text))
+    yield* account(calls, text, now)
     const retryAfter = JsonRpc.retryAfter(response.headers["retry-after"], now)
     const decoded = JsonRpc.decode({ status: response.status, retryAfter, body: text }, calls.length)
     return Result.map(decoded, (answers): Sent => ({ answers, bytes: body.length }))
   })
 
-  const account = Effect.fnUntraced(function* (spent: Readonly<Record<string, Cost.Spent>>) {
-    yield* Ref.update(state, (s) => ({ ...s, requests: s.requests + 1, spent: Cost.add(s.spent, spent) }))
-    for (const [method, { bytes, calls }] of Object.entries(spent)) {
+  const account = Effect.fnUntraced(function* (
+    calls: ReadonlyArray<JsonRpc.Call>,
+    body: string,
+    now: number
+  ) {
+    const spent = yield* Ref.modify(state, (before) => {
+      const measured =
+        calls.length > 1 && now - before.sizedAt > measureInterval ? Cost.measure(calls, body) : undefined
+      const s =
+        measured === undefined
+          ? before
+          : { ...before, usualBytes: { ...before.usualBytes, ...measured }, sizedAt: now }
+      const cost = Cost.byMethod(calls, body, s.usualBytes)
+      return [cost, { ...s, requests: s.requests + 1, spent: Cost.add(s.spent, cost) }]
+    })
+    for (const [method, cost] of Object.entries(spent)) {
       const labels = { endpoint: options.id, method }
-      yield* Metric.update(Metric.withAttributes(Metrics.calls, labels), calls)
-      yield* Metric.update(Metric.withAttributes(Metrics.bytes, labels), bytes)
+      yield* Metric.update(Metric.withAttributes(Metrics.calls, labels), cost.calls)
+      yield* Metric.update(Metric.withAttributes(Metrics.bytes, labels), cost.bytes)
     }
   })
 
@@ -158,6 +171,9 @@ export const make = Effect.fnUntraced(function* (
 
   return { id: options.id, host, key: keyOf(host, options.url), state, send, call, fault }
 })
+
+/** How often, in milliseconds, the answers in a batch are told apart to see how its bytes are shared. */
+const measureInterval = 1000
 
 /** A batch that was refused after so many milliseconds of silence is too large by itself. */
 const aloneAfter = 1000

@@ -163,7 +163,14 @@ export const make = Effect.fnUntraced(function* (options: EndpointPoolOptions) {
     ).pipe(
       breaker.execute({ key: endpoint.id, classify }),
       Effect.catchTag("CircuitBreakerError", () =>
-        endpoint.fault(how?.method ?? "any", new Unavailable({ detail: "left alone after many faults" }))
+        Effect.flatMap(Ref.get(endpoint.state), ({ lastFault }) =>
+          Effect.fail(
+            endpoint.fault(
+              how?.method ?? "request",
+              new Unavailable({ detail: `left alone for a while, after ${lastFault}` })
+            )
+          )
+        )
       )
     )
 

@@ -53,6 +53,9 @@ export interface EndpointState extends Omit<Memory, "perSecond" | "restUntil"> {
   readonly requests: number
   /** By method. */
   readonly spent: Readonly<Record<string, Spent>>
+  /** Bytes of an answer by method, as measured last, and when that was. */
+  readonly usualBytes: Readonly<Record<string, number>>
+  readonly sizedAt: number
   /** By the reason's tag. */
   readonly faults: Readonly<Record<string, number>>
   readonly lastFault: string | undefined
@@ -80,6 +83,8 @@ export const initial: EndpointState = {
   strikes: [],
   requests: 0,
   spent: {},
+  usualBytes: {},
+  sizedAt: 0,
   faults: {},
   lastFault: undefined
 }

@@ -477,7 +477,10 @@ describe("memory", () => {
     const kept = new Map<string, Memory>()
     const memory = Layer.succeed(EndpointMemory)({
       load: Effect.sync(() => new Map(kept)),
-      save: (memories) => Effect.sync(() => memories.forEach((known, key) => kept.set(key, known)))
+      save: (memories) =>
+        Effect.sync(() => {
+          for (const [key, known] of memories) kept.set(key, known)
+        })
     })
     const run = <A, E>(hosts: ReadonlyArray<string>, effect: Effect.Effect<A, E, EndpointPool>) =>
       effect.pipe(
