@@ -69,6 +69,8 @@ export class EndpointPool extends Context.Service<
     readonly use: <A>(attempt: Attempt<A>, options: Asking.UseOptions) => Effect.Effect<A, ProviderFault>
     /** Runs `attempt` once on this endpoint; its time counts for nothing. Fails at once while its circuit is open. */
     readonly ask: <A>(endpoint: Endpoint.Endpoint, attempt: Attempt<A>) => Effect.Effect<A, ProviderFault>
+    /** False while it is out of use after wrong answers, or for good. */
+    readonly isInService: (endpoint: Endpoint.Endpoint) => Effect.Effect<boolean>
     /**
      * Genesis hash of the chain that the endpoints serve, `pinned` if one of them does; the others are removed. When
      * none serves what is pinned, it is theirs.
@@ -126,7 +128,7 @@ export const make = Effect.fnUntraced(function* (options: EndpointPoolOptions) {
     )
   })
 
-  /** What an endpoint's state learns from the end of a request. `what` is undefined for those that are no measure. */
+  /** What an endpoint's state learns from the end of a request. `how` is undefined for those that are no measure. */
   const learn = Effect.fnUntraced(function* <A>(
     endpoint: Endpoint.Endpoint,
     how: Asking.UseOptions | undefined,
@@ -316,6 +318,10 @@ export const make = Effect.fnUntraced(function* (options: EndpointPoolOptions) {
     endpoints,
     use,
     ask,
+    isInService: Effect.fnUntraced(function* ({ id }) {
+      const serving = Choice.inService(yield* candidates, yield* Clock.currentTimeMillis)
+      return serving.some((candidate) => candidate.id === id)
+    }),
     genesis: (pinned) => identity.genesis(pinned, ask),
     report,
     health: Effect.gen(function* () {

@@ -49,20 +49,22 @@ export const make = ({
     })
   )
 
-/** Asks one endpoint for its head. One that does not answer has none, as far as the others are concerned. */
+/** Asks one endpoint for its head. One that does not answer, or is not trusted, has none. */
 const poll = Effect.fnUntraced(function* (
   pool: EndpointPool["Service"],
   endpoint: Endpoint,
   known: Ref.Ref<ReadonlyMap<string, BlockHeader>>
 ) {
-  const head = yield* Effect.result(pool.ask(endpoint, Headers.latest))
+  const head = (yield* pool.isInService(endpoint))
+    ? yield* Effect.result(pool.ask(endpoint, Headers.latest))
+    : undefined
   yield* Ref.update(known, (heads) => {
     const others = new Map(heads)
-    if (Result.isSuccess(head)) others.set(endpoint.id, head.success)
+    if (head !== undefined && Result.isSuccess(head)) others.set(endpoint.id, head.success)
     else others.delete(endpoint.id)
     return others
   })
-  if (Result.isSuccess(head) || head.failure.reason._tag !== "WrongChain") return
+  if (head === undefined || Result.isSuccess(head) || head.failure.reason._tag !== "WrongChain") return
   // Somebody has to be left who may serve the chain.
   const standings = yield* pool.health
   if (standings.every(({ standing }) => standing === "removed")) return yield* head.failure
