@@ -15,7 +15,7 @@ export const Memory = Schema.Struct({
   maxBatch: Schema.Finite,
   /** False once it answered that it does not know eth_getBlockReceipts. */
   blockReceipts: Schema.Boolean,
-  /** Blocks in one eth_getLogs that served last; undefined before the first. */
+  /** Blocks to ask for in one eth_getLogs; undefined before the first. */
   logRange: Schema.optional(Schema.Finite),
   /** Most addresses in a filter of eth_getLogs; undefined where none were too many. */
   logAddresses: Schema.optional(Schema.Finite),
@@ -35,6 +35,8 @@ export type Memory = typeof Memory.Type
 export interface EndpointState extends Omit<Memory, "perSecond" | "restUntil"> {
   /** Highest block it was seen to have. */
   readonly head: number | undefined
+  /** Most blocks in one eth_getLogs, as it said. */
+  readonly logRangeLimit: number | undefined
   /** Whether it serves the chain that it should; undefined until it was asked. */
   readonly rightChain: boolean | undefined
   readonly pace: Pace.Pace
@@ -73,6 +75,7 @@ export const initial: EndpointState = {
   latency: {},
   outUntil: 0,
   head: undefined,
+  logRangeLimit: undefined,
   rightChain: undefined,
   pace: Pace.open,
   inFlight: 0,

@@ -10,6 +10,8 @@ import type { Effect, Stream } from "effect"
 import { Context } from "effect"
 import type { BlockHeader, Hex, RawBlock } from "../chain/Block.ts"
 import type { BlockRange } from "../chain/BlockRange.ts"
+import type { LogFilter } from "../chain/LogFilter.ts"
+import type { PlacedLog } from "../chain/LogParser.ts"
 import type { EndpointHealth } from "../rpc/EndpointHealth.ts"
 import type { Inconsistent, ProviderFault } from "../rpc/ProviderFault.ts"
 
@@ -21,6 +23,19 @@ export interface FetchedBlocks<A> {
   readonly endpoint: string
   /** All of the range asked for, ascending. */
   readonly blocks: ReadonlyArray<A>
+  /** Bytes received for them. */
+  readonly bytes: number
+}
+
+/** Logs that one endpoint sent together. */
+export interface FetchedLogs {
+  readonly endpoint: string
+  /** The part of the range asked for that this page answers. */
+  readonly range: BlockRange
+  /** By block, transaction and index. */
+  readonly logs: ReadonlyArray<PlacedLog>
+  /** The last block of `range`, as the endpoint had it. */
+  readonly last: BlockHeader
   /** Bytes received for them. */
   readonly bytes: number
 }
@@ -55,6 +70,11 @@ export class ChainSource extends Context.Service<
     readonly genesis: (pinned: Hex | undefined) => Effect.Effect<Hex, ProviderFault>
     /** Every block of the range with full transactions and receipts, all of them proven. */
     readonly blocks: <A>(range: BlockRange, prove: Prove<A>) => Effect.Effect<FetchedBlocks<A>, ProviderFault>
+    /**
+     * The logs of the range that pass the filter, in pages: ascending, without gaps, all of the range. Nothing proves
+     * that none is missing.
+     */
+    readonly logs: (range: BlockRange, filter: LogFilter) => Stream.Stream<FetchedLogs, ProviderFault>
     /** How many blocks to ask for at once so that an answer has the size that serves best. */
     readonly chunk: Effect.Effect<Chunk>
     /** An answer of `fault.endpoint` turned out to be wrong after it was handed over. */

@@ -20,6 +20,7 @@ import type { Answer, Call } from "../rpc/JsonRpc.ts"
 import { HeadLag, Inconsistent, Malformed, type ProviderFault, type Reason } from "../rpc/ProviderFault.ts"
 import { ChainSource, type Chunk, type FetchedBlocks, type Prove } from "./ChainSource.ts"
 import * as Heads from "./HeadSource.ts"
+import * as LogSource from "./LogSource.ts"
 
 export interface RpcSourceOptions {
   readonly pollInterval: Duration.Duration
@@ -126,6 +127,7 @@ export const make = Effect.fnUntraced(function* (options: RpcSourceOptions) {
     genesis: pool.genesis,
     headers,
     blocks,
+    logs: LogSource.make(pool),
     chunk,
     report: pool.report,
     health: pool.health,

@@ -3,7 +3,8 @@
  */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
 import { Effect } from "effect"
-import type { RawBlock } from "../../src/chain/Block.ts"
+import type { Hex, RawBlock } from "../../src/chain/Block.ts"
+import { logsOf } from "./logs.ts"
 
 export interface Request {
   readonly id: number
@@ -94,7 +95,26 @@ export const honest = ({ blocks, chainId }: Behaviour, { method, params }: Reque
           .flatMap(({ receipts }) => receipts)
           .find(({ transactionHash }) => transactionHash === params[0]) ?? null
       )
+    case "eth_getLogs":
+      return logsBetween(chain, params[0] as LogsQuestion)
     default:
       return null
   }
+}
+
+/** The parameter of eth_getLogs. */
+export interface LogsQuestion {
+  readonly fromBlock: string
+  readonly toBlock: string
+  readonly address?: Hex | ReadonlyArray<Hex>
+  readonly topics?: ReadonlyArray<Hex | ReadonlyArray<Hex> | null>
+}
+
+/** As a node answers that does not mind whether it has the blocks. */
+export const logsBetween = (chain: ReadonlyArray<RawBlock>, question: LogsQuestion) => {
+  const { address = [], fromBlock, toBlock, topics = [] } = question
+  return logsOf(chain.slice(Number(fromBlock), Number(toBlock) + 1), {
+    addresses: typeof address === "string" ? [address] : address,
+    topics
+  })
 }

@@ -14,6 +14,7 @@ import type {
 import type { BlockRange } from "../../src/chain/BlockRange.ts"
 import { HeadLag, ProviderFault, type Reason, Unavailable } from "../../src/rpc/ProviderFault.ts"
 import { ChainSource } from "../../src/source/ChainSource.ts"
+import { logsOf } from "./logs.ts"
 
 const hex = (n: number | bigint): Hex => `0x${n.toString(16)}`
 const word = (seed: string): Hex => keccak256(toHex(seed))
@@ -195,6 +196,17 @@ const make = Effect.fnUntraced(function* (height: number, chunk: number) {
         Effect.retry({ times: 2, while: ({ reason }) => reason._tag === "Inconsistent" }),
         Effect.map((proven) => ({ endpoint, blocks: proven, bytes: proven.length * 1000 }))
       ),
+    logs: (range, filter) =>
+      Stream.unfold(range.from, (from) => {
+        const page = { from, to: Math.min(range.to, from + chunk - 1) }
+        return from > range.to
+          ? Effect.undefined
+          : Effect.map(blocks(page), (found) => {
+              const last = headerOf(found.at(-1) as RawBlock)
+              const logs = logsOf(found, filter)
+              return [{ endpoint, range: page, logs, last, bytes: 1000 }, page.to + 1] as const
+            })
+      }),
     chunk: Effect.succeed({ blocks: chunk, bytes: 1000 }),
     report: (wrong) => Ref.update(reports, (all) => [...all, wrong]),
     health: Effect.succeed([]),
