@@ -40,6 +40,7 @@ import { keccak256, serializeTransaction, toRlp } from "viem"
  * @property {number} [blocks] Height of the chain.
  * @property {number} [chainId]
  * @property {number} [seed]
+ * @property {number} [density] Transactions of a block, 1 for as many as on mainnet.
  * @property {(line: string) => void} [log]
  *
  * @typedef {object} Span Where a body lies in the file of answers.
@@ -83,16 +84,22 @@ const gasPerBlob = 131_072
 const blobs = { target: 6, most: 9, updateFraction: 5_007_716n }
 
 /** The chain's answers, made now or taken from the cache. @param {Options} [options] @returns {Promise<Chain>} */
-export const load = async ({ blocks = 1000, chainId = 31_337, seed = 20_250_507, log = () => {} } = {}) => {
+export const load = async ({
+  blocks = 1000,
+  chainId = 31_337,
+  seed = 20_250_507,
+  density = 1,
+  log = () => {}
+} = {}) => {
   const source = readFileSync(fileURLToPath(import.meta.url))
   const key = createHash("sha256")
     .update(source)
-    .update(JSON.stringify([blocks, chainId, seed]))
+    .update(JSON.stringify([blocks, chainId, seed, density]))
   const folder = join(tmpdir(), `sluice-bench-${key.digest("hex").slice(0, 16)}`)
   if (!existsSync(join(folder, "chain.json"))) {
     log(`making ${blocks} blocks in ${folder}`)
     const started = performance.now()
-    await make(folder, { blocks, chainId, seed })
+    await make(folder, { blocks, chainId, seed, density })
     log(`made in ${((performance.now() - started) / 1000).toFixed(1)} s`)
   }
   return { ...JSON.parse(readFileSync(join(folder, "chain.json"), "utf8")), folder }
@@ -101,8 +108,8 @@ export const load = async ({ blocks = 1000, chainId = 31_337, seed = 20_250_507,
 /** The file that the spans of a chain's entries point into. @param {string} folder */
 export const answersFile = (folder) => join(folder, "answers.bin")
 
-/** @param {string} folder @param {{blocks: number, chainId: number, seed: number}} options */
-const make = async (folder, { blocks, chainId, seed }) => {
+/** @param {string} folder @param {{blocks: number, chainId: number, seed: number, density: number}} options */
+const make = async (folder, { blocks, chainId, density, seed }) => {
   // Another run may be making the same chain: whoever is first renames its folder, and both are equal.
   const draft = `${folder}.${process.pid}`
   const remove = () => rmSync(draft, { recursive: true, force: true })
@@ -112,7 +119,7 @@ const make = async (folder, { blocks, chainId, seed }) => {
     const file = openSync(answersFile(draft), "w")
     const random = makeRandom(seed)
     const world = makeWorld(random)
-    const plans = planBlocks(random, blocks)
+    const plans = planBlocks(random, blocks, density)
     const sums = makeSums()
     let at = 0
     let bytes = 0
@@ -265,15 +272,16 @@ const drawKind = (random) => {
  * Kinds and numbers of logs for every transaction, with the totals hit exactly.
  *
  * @typedef {{kind: string, logs: number}} Plan
- * @param {Random} random @param {number} blocks @returns {ReadonlyArray<ReadonlyArray<Plan>>}
+ * @param {Random} random @param {number} blocks @param {number} density
+ * @returns {ReadonlyArray<ReadonlyArray<Plan>>}
  */
-const planBlocks = (random, blocks) => {
-  const transactions = Math.round((reference.transactions * blocks) / reference.blocks)
-  const logs = Math.round((reference.logs * blocks) / reference.blocks)
+const planBlocks = (random, blocks, density) => {
+  const transactions = Math.round((reference.transactions * blocks * density) / reference.blocks)
+  const logs = Math.round((reference.logs * blocks * density) / reference.blocks)
   // The sum of four dice is near enough to a bell: most blocks are around the mean, a few are small or twice as large.
   const counts = Array.from({ length: blocks }, () => {
     const bell = (random.fraction() + random.fraction() + random.fraction() + random.fraction()) / 4
-    return Math.round(20 + bell * 245)
+    return Math.max(1, Math.round((20 + bell * 245) * density))
   })
   let excess = counts.reduce((sum, count) => sum + count, 0) - transactions
   for (let i = 0; excess !== 0; i = (i + 1) % blocks) {

@@ -27,7 +27,7 @@
  * What happens on chains whose rules are not Ethereum's stands in `ChainRules`.
  */
 import { Context, Effect, Layer } from "effect"
-import type { RawBlock, RpcBlock } from "./Block.ts"
+import type { RawBlock, RpcBlock, RpcTransaction } from "./Block.ts"
 import { LogBloom } from "./Bloom.ts"
 import * as ChainRules from "./ChainRules.ts"
 import {
@@ -68,6 +68,9 @@ export const make = (chainId: number): Effect.Effect<Proof["Service"]> =>
 const withoutVersion = "receipts of deposits come without the version that their root may cover"
 
 const sidecars = "Anvil's transactions root covers the blobs too"
+
+/** Types of Ethereum's transactions are 0 to 4. */
+const newestType = 4
 
 /** The first outcome of Ethereum's receipts that was a status instead of a state root. */
 const byzantium = 4_370_000
@@ -130,7 +133,7 @@ class Verifier {
         : writeTransaction(this.writer, transaction, type)
       if (!isWritten) {
         const what = `type ${transaction.type ?? "0x0"}`
-        return ChainRules.mayHaveNewRules(this.chainId, block)
+        return ChainRules.mayHaveNewRules(this.chainId, block) && !this.isKnown(transaction, type)
           ? unprovable(`transaction ${i} is of unknown ${what}, or lacks fields that this type has`)
           : mismatch("transaction type", `transactions[${i}]`, "a complete transaction of type 0 to 4", what)
       }
@@ -151,6 +154,19 @@ class Verifier {
     }
     const wrong = this.root("transactions root", block.transactionsRoot)
     return wrong && (ChainRules.hashesSidecars(this.chainId, block) ? unprovable(sidecars) : wrong)
+  }
+
+  /** Whether it is, under whatever type it says, a transaction of Ethereum's: then something in it is wrong. */
+  private isKnown(transaction: RpcTransaction, type: number): boolean {
+    if (!ChainRules.followsEthereum(this.chainId)) return false
+    if (type <= newestType) return true
+    for (let other = 0; other <= newestType; other++) {
+      this.writer.reset()
+      const mark = this.writer.mark()
+      if (!writeTransaction(this.writer, transaction, other)) continue
+      if (Keccak.equalsHex(this.keccak(this.writer.since(mark)), transaction.hash)) return true
+    }
+    return false
   }
 
   private withdrawals(block: RpcBlock): Mismatch | undefined {

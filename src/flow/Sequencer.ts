@@ -16,7 +16,6 @@ import { ChainSource } from "../source/ChainSource.ts"
 import type { EncodedBlock } from "../store/Columns.ts"
 import { type Identity, IdentityMismatch, Store, StoreError } from "../store/Store.ts"
 import type { Fetched } from "./Fetcher.ts"
-import { Heads } from "./Heads.ts"
 
 export type Step = Data.TaggedEnum<{
   Append: { readonly block: EncodedBlock }
@@ -82,7 +81,6 @@ export class Sequencer extends Context.Service<
 const make = Effect.gen(function* () {
   const store = yield* Store
   const source = yield* ChainSource
-  const heads = yield* Heads
   const settings = yield* Settings
 
   const start = (identity: Identity) =>
@@ -106,7 +104,8 @@ const make = Effect.gen(function* () {
        */
       const rollback = Effect.fnUntraced(function* (mismatch: Mismatch) {
         yield* sameGenesis
-        const finalized = Math.max((yield* heads.finalized) ?? -1, (yield* store.state).finalized ?? -1)
+        // What is final now says nothing of what was stored before a pause: only what was final as it is stored counts.
+        const finalized = (yield* store.state).finalized ?? -1
         for (let to = mismatch.number; to >= settings.startBlock; to -= page) {
           const range = BlockRange.make(Math.max(settings.startBlock, to - page + 1), to)
           const have = yield* ours(range)

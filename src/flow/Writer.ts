@@ -5,6 +5,7 @@
  * through. The run ends instead, and the next one asks the coverage.
  */
 import { Context, Effect, Layer } from "effect"
+import * as BlockRange from "../chain/BlockRange.ts"
 import { Settings } from "../config/Settings.ts"
 import { Feed } from "../delivery/Feed.ts"
 import type { EncodedBlock } from "../store/Columns.ts"
@@ -47,7 +48,9 @@ const make = Effect.gen(function* () {
   })
 
   const append = Effect.fnUntraced(function* (epoch: number, blocks: ReadonlyArray<EncodedBlock>) {
-    const state = yield* store.append({ epoch, blocks, finalized: yield* heads.finalized })
+    const { coverage } = (yield* status.get).store
+    const finalized = confirmedFinal(yield* heads.finalized, coverage, blocks)
+    const state = yield* store.append({ epoch, blocks, finalized })
     yield* status.committed(blocks.length, state)
     yield* gate.adjust({
       blocks: -blocks.length,
@@ -100,3 +103,26 @@ const make = Effect.gen(function* () {
     })
   })
 })
+
+/**
+ * The highest block that is final as it is stored: final on the chain, and below a block of this commit that is linked
+ * down to it. What was stored before a pause may have been replaced since, however final its height is by now.
+ */
+export const confirmedFinal = (
+  finalized: number | undefined,
+  coverage: ReadonlyArray<BlockRange.BlockRange>,
+  blocks: ReadonlyArray<{ readonly number: number }>
+): number | undefined => {
+  if (finalized === undefined) return undefined
+  const runs = blocks.reduce(
+    (ranges, { number }) => BlockRange.add(ranges, BlockRange.make(number, number)),
+    coverage.reduce(BlockRange.add, [] as ReadonlyArray<BlockRange.BlockRange>)
+  )
+  let highest: number | undefined
+  for (const { number } of blocks) {
+    const run = runs.find((range) => BlockRange.contains(range, number))
+    const final = Math.min(finalized, number - 1)
+    if (run !== undefined && final >= run.from) highest = Math.max(highest ?? -1, final)
+  }
+  return highest
+}

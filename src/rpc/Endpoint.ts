@@ -19,6 +19,7 @@ import {
   ResponseTooLarge,
   Unavailable
 } from "./ProviderFault.ts"
+import * as Secrets from "./Secrets.ts"
 
 export interface Endpoint {
   /** `rpc-1`, `rpc-2`, ... in the order of the setting. */
@@ -54,7 +55,7 @@ export const make = Effect.fnUntraced(function* (
   options: EndpointOptions
 ): Effect.fn.Return<Endpoint, never, HttpClient.HttpClient> {
   const client = yield* HttpClient.HttpClient
-  const { headers, host, target } = address(options.url)
+  const { cut, headers, host, target } = address(options.url)
   const state = yield* Ref.make(EndpointState.initial)
   const fault = (method: string, reason: Reason) =>
     new ProviderFault({ endpoint: options.id, method, reason })
@@ -83,7 +84,11 @@ export const make = Effect.fnUntraced(function* (
     const text = body.toString("latin1")
     yield* account(calls, text, now)
     const retryAfter = JsonRpc.retryAfter(response.headers["retry-after"], now)
-    const decoded = JsonRpc.decode({ status: response.status, retryAfter, body: text }, calls.length)
+    const decode = (body: string) =>
+      JsonRpc.decode({ status: response.status, retryAfter, body }, calls.length)
+    const plain = decode(text)
+    // What went wrong is said in the provider's own words, which must not name our key.
+    const decoded = isClean(plain) ? plain : decode(cut(text))
     return Result.map(decoded, (answers): Sent => ({ answers, bytes: body.length }))
   })
 
@@ -178,6 +183,9 @@ const measureInterval = 1000
 /** A batch that was refused after so many milliseconds of silence is too large by itself. */
 const aloneAfter = 1000
 
+const isClean = (outcome: Result.Result<ReadonlyArray<JsonRpc.Answer>, Reason>): boolean =>
+  Result.isSuccess(outcome) && outcome.success.every(Result.isSuccess)
+
 /** The refusal for too many requests, of the whole or of one of its calls. */
 const refusalIn = (outcome: Result.Result<Sent, Reason>): RateLimited | undefined => {
   const reasons = Result.isFailure(outcome)
@@ -198,13 +206,14 @@ const address = (redacted: Redacted.Redacted) => {
       ? Option.none<string>()
       : Option.some(`${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`)
   const host = url.host
+  const cut = Secrets.cutter(url)
   url.username = ""
   url.password = ""
   const headers: Record<string, string> = { accept: "application/json" }
   if (Option.isSome(credentials)) {
     headers["authorization"] = `Basic ${Buffer.from(credentials.value).toString("base64")}`
   }
-  return { headers, host, target: url.toString() }
+  return { cut, headers, host, target: url.toString() }
 }
 
 interface Caused {
