@@ -11,7 +11,7 @@ import { Context, Data, Effect, Layer, Option, Result, Schema } from "effect"
 import type { BlockHeader, Hex } from "../chain/Block.ts"
 import * as BlockRange from "../chain/BlockRange.ts"
 import { Settings } from "../config/Settings.ts"
-import { HeadLag, Inconsistent, ProviderFault } from "../rpc/ProviderFault.ts"
+import { everyEndpoint, HeadLag, Inconsistent, ProviderFault } from "../rpc/ProviderFault.ts"
 import { ChainSource } from "../source/ChainSource.ts"
 import type { EncodedBlock } from "../store/Columns.ts"
 import { type Identity, IdentityMismatch, Store, StoreError } from "../store/Store.ts"
@@ -122,6 +122,8 @@ const make = Effect.gen(function* () {
                 : Option.some(Step.Rollback({ ancestor: number, mismatch }))
             }
             if (number <= finalized) {
+              // One that is left on a dead fork must not halt us while another one has our block.
+              if ((yield* source.everyHash(number)).includes(our)) return yield* disagreement(number, our)
               return yield* new FinalityViolation({ number, finalized, ours: our, theirs: their.hash })
             }
           }
@@ -225,6 +227,16 @@ const make = Effect.gen(function* () {
 
   return Sequencer.of({ start })
 })
+
+const disagreement = (number: number, ours: Hex) =>
+  new ProviderFault({
+    endpoint: everyEndpoint,
+    method: "eth_getBlockByNumber",
+    reason: new Inconsistent({
+      check: "finalized block",
+      detail: `some say that block ${number}, which is final, is another one than ${ours}; others do not`
+    })
+  })
 
 const lagging = (number: number) =>
   new ProviderFault({

@@ -9,7 +9,7 @@ import * as BlockRange from "../chain/BlockRange.ts"
 import { Settings } from "../config/Settings.ts"
 import { Feed } from "../delivery/Feed.ts"
 import type { EncodedBlock } from "../store/Columns.ts"
-import { Store, type StoreError } from "../store/Store.ts"
+import { Store, type StoreError, type StoreState } from "../store/Store.ts"
 import { BackPressure } from "./BackPressure.ts"
 import { Heads } from "./Heads.ts"
 import { isLast, type SequenceError, type Step } from "./Sequencer.ts"
@@ -48,8 +48,7 @@ const make = Effect.gen(function* () {
   })
 
   const append = Effect.fnUntraced(function* (epoch: number, blocks: ReadonlyArray<EncodedBlock>) {
-    const { coverage } = (yield* status.get).store
-    const finalized = confirmedFinal(yield* heads.finalized, coverage, blocks)
+    const finalized = confirmedFinal(yield* heads.finalized, (yield* status.get).store, blocks)
     const state = yield* store.append({ epoch, blocks, finalized })
     yield* status.committed(blocks.length, state)
     yield* gate.adjust({
@@ -106,23 +105,22 @@ const make = Effect.gen(function* () {
 
 /**
  * The highest block that is final as it is stored: final on the chain, and below a block of this commit that is linked
- * down to it. What was stored before a pause may have been replaced since, however final its height is by now.
+ * down to it. What was stored before a pause may have been replaced since, however final its height is by now; and
+ * nothing becomes final above a hole with blocks below it that nobody has linked yet.
  */
 export const confirmedFinal = (
   finalized: number | undefined,
-  coverage: ReadonlyArray<BlockRange.BlockRange>,
+  stored: Pick<StoreState, "coverage" | "finalized">,
   blocks: ReadonlyArray<{ readonly number: number }>
 ): number | undefined => {
   if (finalized === undefined) return undefined
   const runs = blocks.reduce(
     (ranges, { number }) => BlockRange.add(ranges, BlockRange.make(number, number)),
-    coverage.reduce(BlockRange.add, [] as ReadonlyArray<BlockRange.BlockRange>)
+    stored.coverage.reduce(BlockRange.add, [] as ReadonlyArray<BlockRange.BlockRange>)
   )
-  let highest: number | undefined
-  for (const { number } of blocks) {
-    const run = runs.find((range) => BlockRange.contains(range, number))
-    const final = Math.min(finalized, number - 1)
-    if (run !== undefined && final >= run.from) highest = Math.max(highest ?? -1, final)
-  }
-  return highest
+  const lowest = runs.find(({ to }) => to > (stored.finalized ?? -1))
+  const top = blocks.findLast(({ number }) => lowest !== undefined && BlockRange.contains(lowest, number))
+  if (lowest === undefined || top === undefined) return undefined
+  const final = Math.min(finalized, top.number - 1)
+  return final >= lowest.from ? final : undefined
 }

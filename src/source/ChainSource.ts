@@ -64,6 +64,11 @@ export class ChainSource extends Context.Service<
       numbers: ReadonlyArray<number>
     ) => Effect.Effect<ReadonlyArray<BlockHeader | undefined>, ProviderFault>
     /**
+     * The hash of a block as each endpoint has it that is not down or out. Fails when one of them does not answer: it
+     * may be the only one that is right.
+     */
+    readonly everyHash: (number: number) => Effect.Effect<ReadonlyArray<Hex>, ProviderFault>
+    /**
      * Hash of block 0. `pinned` is what it was before: endpoints that serve another are left out from then on, as long
      * as one is left.
      */

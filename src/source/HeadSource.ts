@@ -49,19 +49,21 @@ export const make = ({
     })
   )
 
-/** Asks one endpoint for its head. One that does not answer, or is not trusted, has none. */
+/**
+ * Asks one endpoint for its head. One that does not answer keeps the head it had: a lower one of another endpoint would
+ * say less. One that is not trusted has none.
+ */
 const poll = Effect.fnUntraced(function* (
   pool: EndpointPool["Service"],
   endpoint: Endpoint,
   known: Ref.Ref<ReadonlyMap<string, BlockHeader>>
 ) {
-  const head = (yield* pool.isInService(endpoint))
-    ? yield* Effect.result(pool.ask(endpoint, Headers.latest))
-    : undefined
+  const isTrusted = yield* pool.isInService(endpoint)
+  const head = isTrusted ? yield* Effect.result(pool.ask(endpoint, Headers.latest)) : undefined
   yield* Ref.update(known, (heads) => {
     const others = new Map(heads)
     if (head !== undefined && Result.isSuccess(head)) others.set(endpoint.id, head.success)
-    else others.delete(endpoint.id)
+    else if (!isTrusted) others.delete(endpoint.id)
     return others
   })
   if (head === undefined || Result.isSuccess(head) || head.failure.reason._tag !== "WrongChain") return

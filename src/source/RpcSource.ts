@@ -14,6 +14,7 @@ import type { RawBlock } from "../chain/Block.ts"
 import * as BlockParser from "../chain/BlockParser.ts"
 import * as BlockRange from "../chain/BlockRange.ts"
 import type { Endpoint } from "../rpc/Endpoint.ts"
+import type { EndpointHealth } from "../rpc/EndpointHealth.ts"
 import { EndpointPool } from "../rpc/EndpointPool.ts"
 import * as Headers from "../rpc/Headers.ts"
 import type { Answer, Call } from "../rpc/JsonRpc.ts"
@@ -37,6 +38,9 @@ const getBlock = "eth_getBlockByNumber"
 
 /** Averages of small requests are kept apart from those for whole blocks. */
 const headersOf = "headers"
+
+/** Whose silence means nothing but that it is busy. */
+const isThere: ReadonlySet<EndpointHealth["standing"]> = new Set(["available", "resting"])
 
 const hex = (number: number) => `0x${number.toString(16)}`
 
@@ -108,6 +112,19 @@ export const make = Effect.fnUntraced(function* (options: RpcSourceOptions) {
           { method: headersOf, highest: true }
         )
 
+  const everyHash = Effect.fnUntraced(function* (number: number) {
+    const standings = yield* pool.health
+    const asked = pool.endpoints.filter(({ id }) =>
+      standings.some((health) => health.id === id && isThere.has(health.standing))
+    )
+    const known = yield* Effect.forEach(
+      asked,
+      (endpoint) => pool.ask(endpoint, (one) => Headers.header(one, number)),
+      { concurrency: "unbounded" }
+    )
+    return known.flatMap((header) => (header === undefined ? [] : [header.hash]))
+  })
+
   const tagged = (tag: "safe" | "finalized") =>
     pool
       .use((endpoint) => Headers.header(endpoint, tag), { method: headersOf, highest: true })
@@ -126,6 +143,7 @@ export const make = Effect.fnUntraced(function* (options: RpcSourceOptions) {
     safe: tagged("safe"),
     genesis: pool.genesis,
     headers,
+    everyHash,
     blocks,
     logs: LogSource.make(pool),
     chunk,

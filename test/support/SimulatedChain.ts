@@ -183,6 +183,8 @@ const make = Effect.fnUntraced(function* (height: number, chunk: number) {
     finalized: Effect.flatMap(Ref.get(finalized), headerAt),
     safe: Effect.undefined,
     headers: (numbers) => Effect.forEach(numbers, headerAt),
+    everyHash: (number) =>
+      Effect.map(headerAt(number), (header) => (header === undefined ? [] : [header.hash])),
     genesis: () => Effect.map(Ref.get(chain), ([genesis]) => genesis?.block.hash ?? word("nothing")),
     blocks: (range, prove) =>
       blocks(range).pipe(
