@@ -1,0 +1,52 @@
+/**
+ * The chain of a simulation: what is canonical now, and everything that ever was on any fork.
+ */
+import type { Hex, RawBlock } from "../../src/chain/Block.ts"
+import type { MakeBlock } from "./Blocks.ts"
+
+/** Blocks below the head that can be reorganised; below them the chain is final. */
+export const finality = 24
+
+export interface Chain {
+  /** From genesis to the head. */
+  readonly canonical: () => ReadonlyArray<RawBlock>
+  /** Number of the highest final block; it never goes down. */
+  readonly finalized: () => number
+  /** By hash, every block that was ever part of the chain. */
+  readonly genuine: ReadonlyMap<Hex, RawBlock>
+  readonly mine: (count: number) => void
+  /** Takes the newest `depth` blocks away, as far as they are not final, and mines others in their place. */
+  readonly reorg: (depth: number, replacement: number) => void
+}
+
+export const make = (makeBlock: MakeBlock, height: number): Chain => {
+  const genuine = new Map<Hex, RawBlock>()
+  let blocks: ReadonlyArray<RawBlock> = []
+  let salt = 0
+  let finalized = 0
+  const grow = (from: ReadonlyArray<RawBlock>, count: number): ReadonlyArray<RawBlock> => {
+    const grown = [...from]
+    for (let i = 0; i < count; i++) {
+      const raw = makeBlock(grown.length, grown.at(-1)?.block.hash ?? `0x${"00".repeat(32)}`, salt)
+      genuine.set(raw.block.hash, raw)
+      grown.push(raw)
+    }
+    return grown
+  }
+  const settle = (next: ReadonlyArray<RawBlock>) => {
+    blocks = next
+    finalized = Math.max(finalized, blocks.length - 1 - finality)
+  }
+  settle(grow([], height + 1))
+  return {
+    canonical: () => blocks,
+    finalized: () => finalized,
+    genuine,
+    mine: (count) => settle(grow(blocks, count)),
+    reorg: (depth, replacement) => {
+      salt++
+      const kept = Math.max(finalized + 1, blocks.length - depth)
+      settle(grow(blocks.slice(0, kept), replacement))
+    }
+  }
+}

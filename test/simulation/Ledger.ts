@@ -1,0 +1,207 @@
+/**
+ * The database of a simulation: a store with faults that a story arms, and with eyes that look at every commit.
+ *
+ * What it looks for holds at any moment, whatever went wrong: rows come from genuine blocks and carry the level that
+ * their proof gave, neighbours are linked, totals and tip are right, and nobody writes under an epoch that is not the
+ * lease's newest.
+ */
+import { Effect } from "effect"
+import type { Hex, RawBlock } from "../../src/chain/Block.ts"
+import type { EncodedBlock } from "../../src/store/Columns.ts"
+import * as Columns from "../../src/store/Columns.ts"
+import { DatabaseFailure, type Store, StoreError } from "../../src/store/Store.ts"
+
+export const storeFaults = [
+  "connection lost before the commit",
+  "connection lost in the commit",
+  "connection lost after the commit",
+  "deadlock",
+  "serialization failure",
+  "disk full",
+  "slow commit",
+  "reads fail"
+] as const
+export type StoreFault = (typeof storeFaults)[number]
+
+export interface Ledger {
+  readonly store: Store["Service"]
+  readonly arm: (fault: StoreFault, count: number) => void
+  readonly heal: () => void
+  /** Every (number, hash) that was ever committed. */
+  readonly everCommitted: ReadonlySet<string>
+  readonly commits: () => number
+  /** Looks at the whole store. */
+  readonly audit: Effect.Effect<void>
+}
+
+const failure = (operation: string, detail: string) =>
+  new StoreError({ reason: new DatabaseFailure({ operation, detail, isRetryable: true, cause: undefined }) })
+
+/** The rows of a block as bytes. */
+const rowsOf = (block: EncodedBlock): string =>
+  block.rows.map((rows) => Buffer.from(rows.buffer).toString("base64")).join("|")
+
+export const make = (options: {
+  readonly store: Store["Service"]
+  readonly genuine: ReadonlyMap<Hex, RawBlock>
+  readonly injected: (fault: StoreFault) => void
+  readonly violated: (what: string) => Effect.Effect<void>
+  readonly trace: (line: string) => void
+}): Ledger => {
+  const { genuine, injected, store, trace, violated } = options
+  let armed: ReadonlyArray<StoreFault> = []
+  let commits = 0
+  let newestEpoch = 0
+  let newestFinalized = -1
+  const everCommitted = new Set<string>()
+  const expectedRows = new Map<string, string>()
+
+  const take = (kinds: ReadonlyArray<StoreFault>): StoreFault | undefined => {
+    const [fault] = armed
+    if (fault === undefined || !kinds.includes(fault)) return undefined
+    armed = armed.slice(1)
+    injected(fault)
+    return fault
+  }
+
+  const genuineRows = (block: EncodedBlock): string | undefined => {
+    const raw = genuine.get(block.hash)
+    if (raw === undefined) return undefined
+    const key = `${block.hash} ${block.level}`
+    const known = expectedRows.get(key)
+    if (known !== undefined) return known
+    const encoded = Columns.encode(raw, block.level)
+    const rows = "rows" in encoded ? rowsOf(encoded) : ""
+    expectedRows.set(key, rows)
+    return rows
+  }
+
+  const epochIs = Effect.fnUntraced(function* (epoch: number) {
+    const lease = yield* store.readLease
+    if (lease?.epoch !== epoch) {
+      yield* violated(`a commit under epoch ${epoch} while the lease's is ${lease?.epoch}`)
+    }
+    if (epoch < newestEpoch) yield* violated(`a commit under epoch ${epoch} after one under ${newestEpoch}`)
+    newestEpoch = Math.max(newestEpoch, epoch)
+  }, Effect.orDie)
+
+  /** What holds after every commit, looked at where it happened. */
+  const afterCommit = Effect.fnUntraced(function* (blocks: ReadonlyArray<EncodedBlock>) {
+    commits++
+    const [first] = blocks
+    const last = blocks.at(-1)
+    if (first === undefined || last === undefined) return
+    for (const block of blocks) {
+      everCommitted.add(`${block.number} ${block.hash}`)
+      const rows = genuineRows(block)
+      if (rows === undefined)
+        yield* violated(`block ${block.number} ${block.hash} was never part of the chain`)
+      else if (rows !== rowsOf(block)) yield* violated(`block ${block.number} was stored with other rows`)
+      if (block.level !== "proven") yield* violated(`block ${block.number} was stored as ${block.level}`)
+    }
+    yield* linked(first.number - 1, last.number + 1)
+    yield* stateIsRight
+  }, Effect.orDie)
+
+  const linked = Effect.fnUntraced(function* (from: number, to: number) {
+    const headers = yield* store.headers({ from, to })
+    for (const [i, header] of headers.entries()) {
+      const below = headers[i - 1]
+      if (below !== undefined && below.number === header.number - 1 && below.hash !== header.parentHash) {
+        yield* violated(`block ${header.number} does not fit block ${below.number}`)
+      }
+    }
+    return headers
+  })
+
+  const stateIsRight = Effect.gen(function* () {
+    const { coverage, finalized, tip, totals } = yield* store.state
+    const covered = coverage.reduce((sum, { from, to }) => sum + to - from + 1, 0)
+    if (covered !== totals.blocks)
+      yield* violated(`${covered} blocks are covered, ${totals.blocks} are counted`)
+    if (tip?.number !== coverage.at(-1)?.to)
+      yield* violated(`the tip is ${tip?.number}, not the highest block`)
+    if ((finalized ?? -1) < newestFinalized) yield* violated(`finalized went back to ${finalized}`)
+    newestFinalized = finalized ?? -1
+  })
+
+  const audit = Effect.gen(function* () {
+    const headers = yield* linked(0, 1_000_000)
+    const { coverage, totals } = yield* store.state
+    const numbers = new Set(headers.map(({ number }) => number))
+    if (numbers.size !== headers.length) yield* violated("a block is there twice")
+    for (const { from, to } of coverage) {
+      for (let number = from; number <= to; number++) {
+        if (!numbers.has(number)) yield* violated(`block ${number} is covered and not there`)
+      }
+    }
+    const sum = { blocks: 0, transactions: 0, logs: 0 }
+    for (const { hash } of headers) {
+      const raw = genuine.get(hash)
+      sum.blocks++
+      sum.transactions += raw?.block.transactions.length ?? 0
+      sum.logs += raw?.receipts.reduce((count, { logs }) => count + logs.length, 0) ?? 0
+    }
+    if (JSON.stringify(sum) !== JSON.stringify(totals)) {
+      yield* violated(`the totals are ${JSON.stringify(totals)}, the rows ${JSON.stringify(sum)}`)
+    }
+    yield* stateIsRight
+  }).pipe(Effect.orDie)
+
+  const reading = <A>(operation: string, read: Effect.Effect<A, StoreError>): Effect.Effect<A, StoreError> =>
+    Effect.suspend(() => {
+      const fault = take(["reads fail"])
+      return fault === undefined ? read : Effect.fail(failure(operation, fault))
+    })
+
+  const writing = <A>(
+    operation: string,
+    write: Effect.Effect<A, StoreError>,
+    seen: (result: A) => Effect.Effect<void>
+  ): Effect.Effect<A, StoreError> =>
+    Effect.gen(function* () {
+      const fault = take(storeFaults)
+      trace(`${operation} ${fault ?? ""}`)
+      switch (fault) {
+        case undefined:
+          break
+        case "slow commit":
+          yield* Effect.sleep("7 seconds")
+          break
+        case "connection lost after the commit":
+          yield* Effect.tap(write, seen)
+          return yield* failure(operation, fault)
+        default:
+          return yield* failure(operation, fault)
+      }
+      return yield* Effect.tap(write, seen)
+    })
+
+  return {
+    arm: (fault, count) => {
+      armed = [...armed, ...Array.from({ length: count }, () => fault)]
+    },
+    heal: () => {
+      armed = []
+    },
+    everCommitted,
+    commits: () => commits,
+    audit,
+    store: {
+      ...store,
+      state: reading("read the state", store.state),
+      gaps: (range, limit) => reading("look for gaps", store.gaps(range, limit)),
+      headers: (range) => reading("read headers", store.headers(range)),
+      append: (append) =>
+        writing(
+          `append ${append.epoch} ${append.blocks.map(({ number }) => number).join()}`,
+          store.append(append),
+          () => Effect.andThen(epochIs(append.epoch), afterCommit(append.blocks))
+        ),
+      rollback: (rollback) =>
+        writing(`rollback ${rollback.epoch} ${rollback.ancestor}`, store.rollback(rollback), () =>
+          Effect.andThen(epochIs(rollback.epoch), Effect.orDie(stateIsRight))
+        )
+    }
+  }
+}

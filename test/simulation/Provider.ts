@@ -1,0 +1,246 @@
+/**
+ * A provider of a simulation: a JSON-RPC node with its own view of the chain, and faults that a story arms for its
+ * next requests.
+ */
+import { Effect } from "effect"
+import type { RawBlock, RpcReceipt } from "../../src/chain/Block.ts"
+import type { Random } from "../support/blocks.ts"
+import { honest, type Request } from "../support/HttpNode.ts"
+import { answers, type Reply } from "../support/VirtualNode.ts"
+import type { Chain } from "./Chain.ts"
+
+const rpcError = (message: string, code = -32_000) => ({ error: { code, message } })
+
+/** Errors as providers send them, one way for each reason and shape. */
+const errors = {
+  refused: () => "refused",
+  "HTTP 502": () => ({ status: 502, body: "<html><h1>502 Bad Gateway</h1></html>" }),
+  "HTTP 500 JSON": () => ({ status: 500, body: JSON.stringify(rpcError("internal error", -32_603)) }),
+  "empty body": () => ({ body: "" }),
+  "HTML with 200": () => ({ body: "<html>hello</html>" }),
+  "text with 200": () => ({ body: "backend is tired" }),
+  "429 with a wait": () => ({ status: 429, headers: { "retry-after": "2" }, body: "Too Many Requests" }),
+  "429 in JSON": (calls: ReadonlyArray<Request>) =>
+    answers(calls, () => rpcError("Too many requests", -32_005)),
+  quota: (calls: ReadonlyArray<Request>) =>
+    answers(calls, () => rpcError("daily request count exceeded", -32_005)),
+  "batch too large": () => ({ body: JSON.stringify(rpcError("batch too large", -32_600)) }),
+  "response too large": () => ({ body: JSON.stringify(rpcError("response too large", -32_003)) }),
+  "no block receipts": (calls: ReadonlyArray<Request>) =>
+    answers(calls, ({ method }) => rpcError(`the method ${method} does not exist/is not available`, -32_601)),
+  pruned: (calls: ReadonlyArray<Request>) =>
+    answers(calls, () => rpcError("pruned history unavailable", 4444)),
+  "header not found": (calls: ReadonlyArray<Request>) => answers(calls, () => rpcError("header not found")),
+  rejected: (calls: ReadonlyArray<Request>) => answers(calls, () => rpcError("invalid argument", -32_602)),
+  "error as text": () => ({ body: JSON.stringify({ error: "no backend is currently healthy" }) }),
+  "wrong ids": (calls: ReadonlyArray<Request>) => ({
+    body: JSON.stringify(calls.map(() => ({ jsonrpc: "2.0", id: 4711, result: null })))
+  }),
+  nulls: (calls: ReadonlyArray<Request>) => answers(calls, () => ({ result: null }))
+} satisfies Record<string, (calls: ReadonlyArray<Request>) => Reply>
+
+/** What is said with an honest face. */
+const lies = [
+  "empty receipts",
+  "null receipts",
+  "partial receipts",
+  "orphan receipts",
+  "missing log",
+  "flipped digit in a block",
+  "flipped digit in a receipt",
+  "another block",
+  "orphan block",
+  "missing transaction",
+  "swapped transactions",
+  "doubled receipt",
+  "head goes back",
+  "truncated body",
+  "twice the same id"
+] as const
+
+export type Fault = keyof typeof errors | (typeof lies)[number] | "hangs"
+
+export const faults: ReadonlyArray<Fault> = [
+  ...(Object.keys(errors) as ReadonlyArray<keyof typeof errors>),
+  ...lies,
+  "hangs"
+]
+
+/** No root stands for the sender, nor for what nodes say of a size; a receipt's own filter is never read. */
+const uncommitted = new Set(["from", "size", "logsBloom"])
+
+export interface Provider {
+  readonly respond: (calls: ReadonlyArray<Request>) => Effect.Effect<Reply>
+  /** The next so many requests go wrong so, if they are of a kind that can. */
+  readonly arm: (fault: Fault, count: number) => void
+  /** It sees the chain as it is now, until it thaws. */
+  readonly freeze: () => void
+  /** It is so many blocks behind. */
+  readonly lag: (blocks: number) => void
+  /** No faults any more, and the chain as it is. */
+  readonly heal: () => void
+}
+
+export const make = (options: {
+  readonly chain: Chain
+  readonly random: Random
+  /** Told of every fault that was really injected. */
+  readonly injected: (fault: Fault) => void
+}): Provider => {
+  const { chain, injected, random } = options
+  let frozen: ReadonlyArray<RawBlock> | undefined
+  let behind = 0
+  let armed: ReadonlyArray<Fault> = []
+
+  const view = (): ReadonlyArray<RawBlock> => {
+    const blocks = frozen ?? chain.canonical()
+    return blocks.slice(0, Math.max(1, blocks.length - behind))
+  }
+  const truth = (call: Request): unknown => {
+    if (call.params[0] === "finalized" || call.params[0] === "safe") {
+      return view()[Math.min(chain.finalized(), view().length - 1)]?.block ?? null
+    }
+    return honest({ blocks: view }, call)
+  }
+  const lying = (fault: Fault) => (call: Request) => ({ result: lie(fault, call, truth(call)) })
+
+  const lie = (fault: Fault, { method, params }: Request, result: unknown): unknown => {
+    if (result === null || result === undefined) return result
+    if (method === "eth_getBlockReceipts") {
+      const receipts = result as ReadonlyArray<RpcReceipt>
+      switch (fault) {
+        case "empty receipts":
+          return []
+        case "null receipts":
+          return null
+        case "partial receipts":
+          return receipts.slice(0, -1)
+        case "orphan receipts":
+          return orphanOf(Number(params[0]))?.receipts ?? []
+        case "missing log":
+          return receipts.map((receipt) => ({ ...receipt, logs: receipt.logs.slice(0, -1) }))
+        case "doubled receipt":
+          return [...receipts, ...receipts.slice(-1)]
+        case "flipped digit in a receipt":
+          return flipped(receipts)
+        default:
+          return result
+      }
+    }
+    if (method !== "eth_getBlockByNumber") return result
+    const block = result as RawBlock["block"]
+    const isWhole = params[1] === true
+    switch (fault) {
+      case "head goes back":
+        return params[0] === "latest" ? (view()[Math.max(0, view().length - 6)]?.block ?? result) : result
+      case "flipped digit in a block":
+        return isWhole ? flipped(block) : result
+      case "another block":
+        return isWhole ? (view()[Number(params[0]) + 1]?.block ?? result) : result
+      case "orphan block":
+        return isWhole ? (orphanOf(Number(params[0]))?.block ?? result) : result
+      case "missing transaction":
+        return isWhole ? { ...block, transactions: block.transactions.slice(0, -1) } : result
+      case "swapped transactions":
+        return isWhole ? { ...block, transactions: [...block.transactions].reverse() } : result
+      default:
+        return result
+    }
+  }
+
+  /** A block that was on another fork at this height. */
+  const orphanOf = (number: number): RawBlock | undefined => {
+    const here = chain.canonical()[number]?.block.hash
+    for (const [hash, raw] of chain.genuine) {
+      if (Number(raw.block.number) === number && hash !== here) return raw
+    }
+    return undefined
+  }
+
+  /** One hex digit of it is another one, in a field that the block's hash stands for. */
+  const flipped = (value: unknown): unknown => {
+    const text = JSON.stringify(value)
+    const fields = [...text.matchAll(/"(\w+)":"0x([0-9a-f]+)"/g)].filter(
+      ([, key]) => !uncommitted.has(key ?? "")
+    )
+    const field = fields[random.int(fields.length)]
+    if (field === undefined) return value
+    const digits = field[2] ?? ""
+    const at = field.index + field[0].length - 1 - digits.length + random.int(digits.length)
+    const digit = (Number.parseInt(text[at] ?? "0", 16) + 1 + random.int(15)) % 16
+    return JSON.parse(text.slice(0, at) + digit.toString(16) + text.slice(at + 1))
+  }
+
+  /** The next armed fault, when this request is of a kind that it can happen to. */
+  const next = (calls: ReadonlyArray<Request>): Fault | undefined => {
+    const [fault] = armed
+    if (fault === undefined) return undefined
+    const hasReceipts = calls.some(({ method }) => method === "eth_getBlockReceipts")
+    const isHead = calls.some(({ params }) => params[0] === "latest")
+    const isIdentity = calls.some(({ method, params }) => method === "eth_chainId" || params[0] === "0x0")
+    const fits =
+      fault === "head goes back"
+        ? isHead
+        : fault === "no block receipts" || (lies as ReadonlyArray<string>).includes(fault)
+          ? hasReceipts
+          : !isIdentity || fault === "refused" || fault === "HTTP 502"
+    if (!fits) return undefined
+    armed = armed.slice(1)
+    injected(fault)
+    return fault
+  }
+
+  const respond: Provider["respond"] = (calls) =>
+    Effect.suspend(() => {
+      const fault = next(calls)
+      const millis = 5 + random.int(60)
+      if (fault === undefined)
+        return Effect.delay(
+          Effect.sync(() => answers(calls, lying("refused"))),
+          millis
+        )
+      if (fault === "hangs") return Effect.never
+      if (fault in errors)
+        return Effect.delay(
+          Effect.sync(() => errorOf(fault, calls)),
+          millis
+        )
+      return Effect.delay(
+        Effect.sync(() => {
+          const reply = answers(calls, lying(fault))
+          if (reply === "refused") return reply
+          if (fault === "truncated body")
+            return { ...reply, body: reply.body.slice(0, reply.body.length / 2) }
+          if (fault === "twice the same id")
+            return { ...reply, body: reply.body.replaceAll(/"id":\d+/g, '"id":1') }
+          return reply
+        }),
+        millis
+      )
+    })
+
+  return {
+    respond,
+    arm: (fault, count) => {
+      armed = [...armed, ...Array.from({ length: count }, () => fault)]
+    },
+    freeze: () => {
+      frozen = chain.canonical()
+    },
+    lag: (blocks) => {
+      behind = blocks
+    },
+    heal: () => {
+      armed = []
+      frozen = undefined
+      behind = 0
+    }
+  }
+}
+
+const errorOf = (fault: Fault, calls: ReadonlyArray<Request>): Reply => {
+  const make: ((calls: ReadonlyArray<Request>) => Reply) | undefined = Object.entries(errors).find(
+    ([name]) => name === fault
+  )?.[1]
+  return make?.(calls) ?? "refused"
+}

@@ -1,0 +1,128 @@
+/**
+ * A story: all that happens to a simulated Sluice, at which time. It is made from a seed before anything runs, so that
+ * a failing one can be told, replayed and made shorter.
+ */
+import { type Random, random } from "../support/blocks.ts"
+import { type StoreFault, storeFaults } from "./Ledger.ts"
+import { type Fault, faults } from "./Provider.ts"
+
+export type Event =
+  | { readonly kind: "mine"; readonly blocks: number }
+  | { readonly kind: "reorg"; readonly depth: number; readonly replacement: number }
+  | { readonly kind: "provider"; readonly provider: number; readonly fault: Fault; readonly count: number }
+  | { readonly kind: "freeze"; readonly provider: number }
+  | { readonly kind: "lag"; readonly provider: number; readonly blocks: number }
+  | { readonly kind: "heal"; readonly provider: number }
+  | { readonly kind: "store"; readonly fault: StoreFault; readonly count: number }
+  /** The process dies at its so many-th step outside of itself from now on, before or after that was done. */
+  | { readonly kind: "crash"; readonly instance: number; readonly steps: number; readonly after: boolean }
+  /** Nothing that it does outside of itself goes through for so long. */
+  | { readonly kind: "pause"; readonly instance: number; readonly millis: number }
+  | { readonly kind: "stop"; readonly instance: number; readonly settings: Settings }
+
+/** What a restart may change. */
+export interface Settings {
+  readonly batchSize: number
+  readonly concurrency: number
+  readonly startBlock: number
+  readonly maxRetries: number
+}
+
+export interface Story {
+  readonly seed: number
+  readonly mode: Mode
+  /** Blocks above genesis when it begins. */
+  readonly height: number
+  readonly providers: number
+  readonly instances: number
+  readonly confirmationDepth: number
+  readonly settings: Settings
+  /** Milliseconds by which the clocks of the instances are wrong. */
+  readonly skew: ReadonlyArray<number>
+  /** Ascending by time, in milliseconds. */
+  readonly events: ReadonlyArray<readonly [at: number, event: Event]>
+}
+
+const settingsFrom = (r: Random): Settings => ({
+  batchSize: r.pick(1, 3, 5, 20),
+  concurrency: r.pick(1, 2, 4, 8),
+  startBlock: r.pick(0, 0, 0, 7),
+  maxRetries: r.pick(0, 2, 4, 8)
+})
+
+/**
+ * `liveness`: faults end, and then the tables have to become the chain. `safety`: faults come three times as thick and
+ * never end, and only what holds at every commit is looked at.
+ */
+export type Mode = "liveness" | "safety"
+
+/** How long things go wrong, milliseconds. */
+const chaos = 8 * 60_000
+
+export const make = (seed: number, mode: Mode): Story => {
+  const r = random(seed)
+  const providers = 1 + r.int(3)
+  const instances = r.pick(1, 1, 2)
+  const event = (): Event => {
+    const provider = r.int(providers)
+    const instance = r.int(instances)
+    switch (r.int(12)) {
+      case 0:
+      case 1:
+      case 2:
+        return { kind: "mine", blocks: r.pick(1, 1, 2, 5, 40) }
+      case 3:
+        return { kind: "reorg", depth: 1 + r.int(r.pick(2, 6, 20)), replacement: r.pick(0, 1, 3, 10, 25) }
+      case 4:
+      case 5:
+      case 6:
+        return {
+          kind: "provider",
+          provider,
+          fault: faults[r.int(faults.length)] ?? "refused",
+          count: r.pick(1, 1, 2, 5, 20)
+        }
+      case 7:
+        return r.pick<Event>(
+          { kind: "freeze", provider },
+          { kind: "lag", provider, blocks: 1 + r.int(12) },
+          { kind: "heal", provider }
+        )
+      case 8:
+      case 9:
+        return {
+          kind: "store",
+          fault: storeFaults[r.int(storeFaults.length)] ?? "deadlock",
+          count: r.pick(1, 1, 2, 5)
+        }
+      case 10:
+        return { kind: "crash", instance, steps: 1 + r.int(r.pick(3, 30)), after: r.int(2) === 0 }
+      default:
+        return r.pick<Event>(
+          { kind: "pause", instance, millis: r.pick(300, 5_000, 20_000, 40_000) },
+          { kind: "stop", instance, settings: settingsFrom(r) }
+        )
+    }
+  }
+  const count = mode === "safety" ? 100 + r.int(80) : 10 + r.int(50)
+  const events = Array.from({ length: count }, () => [r.int(chaos), event()] as const)
+  return {
+    seed,
+    mode,
+    height: r.int(120),
+    providers,
+    instances,
+    confirmationDepth: r.pick(0, 0, 1, 3),
+    settings: settingsFrom(r),
+    skew: [r.pick(0, 0, 90_000, -90_000), r.pick(0, 0, 3_600_000)],
+    events: events.sort(([a], [b]) => a - b)
+  }
+}
+
+/** One line an event, for people. */
+export const tell = (story: Story): string => {
+  const { events, ...start } = story
+  return [JSON.stringify(start), ...events.map(([at, event]) => `${at} ms ${JSON.stringify(event)}`)].join(
+    "\n"
+  )
+}

@@ -1,0 +1,43 @@
+/**
+ * What `npm run simulate` calls, with promises instead of effects.
+ */
+import { Effect } from "effect"
+import * as Campaign from "./campaign.ts"
+import * as Story from "./Story.ts"
+
+interface Options {
+  readonly seed: number
+  readonly mode: string
+  readonly trace: boolean
+  readonly twice: boolean
+}
+
+const modeOf = ({ mode }: Options): Story.Mode => {
+  if (mode === "liveness" || mode === "safety") return mode
+  throw new Error(`--mode is ${mode}: expected liveness or safety`)
+}
+
+/** A story, and the same again where traces are to be compared. */
+export const one = (options: Options) =>
+  Effect.gen(function* () {
+    const mode = modeOf(options)
+    const { failures, ...sum } = yield* Campaign.run({ seeds: [options.seed], mode })
+    const story = Story.make(options.seed, mode)
+    const traces = options.twice ? yield* Effect.replicateEffect(Campaign.tell(story), 2) : []
+    const identical = options.twice && new Set(traces.map(({ trace }) => trace)).size === 1
+    const [failure] = failures
+    return { ...sum, identical, explanation: failure === undefined ? undefined : Campaign.explain(failure) }
+  }).pipe(Effect.runPromise)
+
+export const replay = (options: Options) =>
+  Effect.gen(function* () {
+    const story = Story.make(options.seed, modeOf(options))
+    const report = yield* Campaign.tell(story, options.trace)
+    const text = [
+      Story.tell(story),
+      ...report.lines,
+      `${report.commits} commits, ${report.crashes} crashes, ${report.rows} rows, trace ${report.trace}`,
+      ...(report.violations.length === 0 ? ["nothing was violated"] : report.violations)
+    ].join("\n")
+    return { text, failed: report.violations.length > 0 }
+  }).pipe(Effect.runPromise)
