@@ -21,7 +21,7 @@ export type Fetched = Data.TaggedEnum<{
     readonly blocks: ReadonlyArray<Columns.EncodedBlock>
     readonly plan: FetchPlan
   }
-  Verify: { readonly head: BlockHeader }
+  Verify: { readonly number: number; readonly head: BlockHeader }
   /** Nobody could answer, or nobody's answer proves; the plan has to be made again. */
   Failed: { readonly plan: FetchPlan; readonly fault: ProviderFault }
 }>

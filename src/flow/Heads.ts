@@ -5,11 +5,17 @@
  * those in between. Each run of the pipeline starts from the newest head, whatever an earlier run took and dropped.
  */
 import { Context, Duration, Effect, Layer, Option, Queue, Ref, Schedule, Stream } from "effect"
-import type { BlockHeader } from "../chain/Block.ts"
+import type { BlockHeader, Hex } from "../chain/Block.ts"
 import { Settings } from "../config/Settings.ts"
 import type { ProviderFault } from "../rpc/ProviderFault.ts"
 import { ChainSource } from "../source/ChainSource.ts"
 import { Status } from "./Status.ts"
+
+export interface Final {
+  readonly number: number
+  /** Undefined where it is only counted from the head. */
+  readonly hash: Hex | undefined
+}
 
 export class Heads extends Context.Service<
   Heads,
@@ -19,10 +25,10 @@ export class Heads extends Context.Service<
     readonly latest: Effect.Effect<BlockHeader | undefined>
     readonly safe: Effect.Effect<BlockHeader | undefined>
     /**
-     * Number of the highest block that can no longer be taken back: by the chain's `finalized` tag, or, without
-     * one, `FINALITY_DEPTH` blocks below the head. Undefined before the first head.
+     * The highest block that can no longer be taken back: by the chain's `finalized` tag, or, without one,
+     * `FINALITY_DEPTH` blocks below the head. Undefined before the first head.
      */
-    readonly finalized: Effect.Effect<number | undefined>
+    readonly finalized: Effect.Effect<Final | undefined>
   }
 >()("sluice/flow/Heads") {
   static readonly layer = Layer.effect(
@@ -53,8 +59,9 @@ const make = Effect.gen(function* () {
   const finalized = Effect.gen(function* () {
     const tag = yield* Ref.get(tagged)
     const newest = yield* head
-    if (tag !== undefined) return tag.number
-    return newest === undefined ? undefined : Math.max(0, newest.number - settings.finalityDepth)
+    if (tag !== undefined) return { number: tag.number, hash: tag.hash } satisfies Final
+    if (newest === undefined) return undefined
+    return { number: Math.max(0, newest.number - settings.finalityDepth), hash: undefined } satisfies Final
   })
 
   const refreshTags = Effect.gen(function* () {
@@ -77,7 +84,7 @@ const make = Effect.gen(function* () {
           head,
           target: target(settings, head.number),
           safe: (yield* Ref.get(safe))?.number,
-          finalized: yield* finalized
+          finalized: (yield* finalized)?.number
         })
       })
     ),

@@ -28,8 +28,8 @@ export type Plan = Data.TaggedEnum<{
     /** How often it was given back. */
     readonly attempt: number
   }
-  /** The head is at a height that is scheduled or committed: is it still the same block? */
-  Verify: { readonly head: BlockHeader }
+  /** The highest block to have is scheduled or committed: is it still the same one on the chain of this head? */
+  Verify: { readonly number: number; readonly head: BlockHeader }
 }>
 export const Plan = Data.taggedEnum<Plan>()
 
@@ -141,7 +141,8 @@ const make = Effect.gen(function* () {
       const to = target(settings, head.number)
       const known = (yield* Ref.get(scheduled)).at(-1)?.to ?? -1
       const { tip } = yield* store.state
-      const verify = head.number <= Math.max(known, tip?.number ?? -1) ? [Plan.Verify({ head })] : []
+      const isKnown = to >= settings.startBlock && to <= Math.max(known, tip?.number ?? -1)
+      const verify = isKnown ? [Plan.Verify({ number: to, head })] : []
       const gaps = Stream.paginate(
         settings.startBlock,
         Effect.fnUntraced(function* (from: number) {

@@ -202,10 +202,11 @@ const make = Effect.gen(function* () {
         return [...steps.slice(0, -1), yield* misfit(fetched, top.number, mismatch, detail)]
       })
 
-      const head = Effect.fnUntraced(function* (seen: BlockHeader) {
-        const our = yield* hashAt(seen.number)
-        if (our === undefined || our === seen.hash) return []
-        const walked = yield* Effect.result(rollback({ number: seen.number, ours: our, theirs: seen.hash }))
+      const verify = Effect.fnUntraced(function* (number: number, head: BlockHeader) {
+        const our = yield* hashAt(number)
+        const seen = number === head.number ? head : (yield* source.headers([number]))[0]
+        if (our === undefined || seen === undefined || our === seen.hash) return []
+        const walked = yield* Effect.result(rollback({ number, ours: our, theirs: seen.hash }))
         return Result.isFailure(walked)
           ? [Step.Stop({ error: walked.failure })]
           : Option.toArray(walked.success)
@@ -216,7 +217,7 @@ const make = Effect.gen(function* () {
           case "Blocks":
             return blocks(fetched)
           case "Verify":
-            return head(fetched.head)
+            return verify(fetched.number, fetched.head)
           case "Failed":
             return Effect.succeed([Step.GiveBack({ ...fetched.plan, fault: fetched.fault })])
         }

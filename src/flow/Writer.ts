@@ -9,9 +9,9 @@ import * as BlockRange from "../chain/BlockRange.ts"
 import { Settings } from "../config/Settings.ts"
 import { Feed } from "../delivery/Feed.ts"
 import type { EncodedBlock } from "../store/Columns.ts"
-import { Store, type StoreError, type StoreState } from "../store/Store.ts"
+import { Store, type StoreError } from "../store/Store.ts"
 import { BackPressure } from "./BackPressure.ts"
-import { Heads } from "./Heads.ts"
+import { type Final, Heads } from "./Heads.ts"
 import { isLast, type SequenceError, type Step } from "./Sequencer.ts"
 import * as Status from "./Status.ts"
 
@@ -36,7 +36,7 @@ const make = Effect.gen(function* () {
   const gate = yield* BackPressure
   const feed = yield* Feed
   const status = yield* Status.Status
-  const { endBlock } = yield* Settings
+  const { endBlock, finalityDepth } = yield* Settings
 
   /** A backfill is faster without secondary indexes; they are built once, when it is through. */
   const index = Effect.gen(function* () {
@@ -47,9 +47,23 @@ const make = Effect.gen(function* () {
     yield* status.update({ indexed: true })
   })
 
+  /** What can be called final once these blocks are committed. */
+  const finalWith = Effect.fnUntraced(function* (blocks: ReadonlyArray<EncodedBlock>) {
+    const { coverage, finalized } = (yield* status.get).store
+    const final = yield* heads.finalized
+    if (final === undefined) return undefined
+    const ranges = [...coverage, ...blocks.map(({ number }) => BlockRange.make(number, number))]
+    const merged = ranges.reduce(BlockRange.add, [] as ReadonlyArray<BlockRange.BlockRange>)
+    const number = linkedFinal(final, finalityDepth, finalized, merged)
+    if (number === undefined || final.hash === undefined) return number
+    const ours =
+      blocks.find((block) => block.number === number) ??
+      (yield* store.headers(BlockRange.make(number, number)))[0]
+    return ours?.hash === final.hash ? number : undefined
+  })
+
   const append = Effect.fnUntraced(function* (epoch: number, blocks: ReadonlyArray<EncodedBlock>) {
-    const finalized = confirmedFinal(yield* heads.finalized, (yield* status.get).store, blocks)
-    const state = yield* store.append({ epoch, blocks, finalized })
+    const state = yield* store.append({ epoch, blocks, finalized: yield* finalWith(blocks) })
     yield* status.committed(blocks.length, state)
     yield* gate.adjust({
       blocks: -blocks.length,
@@ -104,23 +118,19 @@ const make = Effect.gen(function* () {
 })
 
 /**
- * The highest block that is final as it is stored: final on the chain, and below a block of this commit that is linked
- * down to it. What was stored before a pause may have been replaced since, however final its height is by now; and
- * nothing becomes final above a hole with blocks below it that nobody has linked yet.
+ * Up to where the rows in `ranges` can be called final. What the chain says of a height is not enough, since the rows
+ * may be those of a dead fork that a stale endpoint still serves: the finalized block itself has to be among them (its
+ * hash is for the caller to compare), or, where it is only counted from the head, so many blocks above it. All of them
+ * linked: not above a hole, as long as there is something below it that was not final `before`.
  */
-export const confirmedFinal = (
-  finalized: number | undefined,
-  stored: Pick<StoreState, "coverage" | "finalized">,
-  blocks: ReadonlyArray<{ readonly number: number }>
+export const linkedFinal = (
+  final: Final,
+  finalityDepth: number,
+  before: number | undefined,
+  ranges: ReadonlyArray<BlockRange.BlockRange>
 ): number | undefined => {
-  if (finalized === undefined) return undefined
-  const runs = blocks.reduce(
-    (ranges, { number }) => BlockRange.add(ranges, BlockRange.make(number, number)),
-    stored.coverage.reduce(BlockRange.add, [] as ReadonlyArray<BlockRange.BlockRange>)
-  )
-  const lowest = runs.find(({ to }) => to > (stored.finalized ?? -1))
-  const top = blocks.findLast(({ number }) => lowest !== undefined && BlockRange.contains(lowest, number))
-  if (lowest === undefined || top === undefined) return undefined
-  const final = Math.min(finalized, top.number - 1)
-  return final >= lowest.from ? final : undefined
+  const lowest = ranges.find(({ to }) => to > (before ?? -1))
+  if (lowest === undefined) return undefined
+  const number = final.hash === undefined ? Math.min(final.number, lowest.to - finalityDepth) : final.number
+  return number > (before ?? -1) && BlockRange.contains(lowest, number) ? number : undefined
 }

@@ -1,33 +1,35 @@
 import { assert, describe, it } from "@effect/vitest"
-import { confirmedFinal } from "../../src/flow/Writer.ts"
+import * as BlockRange from "../../src/chain/BlockRange.ts"
+import type { Final } from "../../src/flow/Heads.ts"
+import { linkedFinal } from "../../src/flow/Writer.ts"
 
+const depth = 24
+const tagged = (number: number): Final => ({ number, hash: "0xaa" })
+const counted = (number: number): Final => ({ number, hash: undefined })
 const ranges = (...pairs: ReadonlyArray<readonly [number, number]>) =>
-  pairs.map(([from, to]) => ({ from, to, level: "proven" as const }))
-const blocks = (...numbers: ReadonlyArray<number>) => numbers.map((number) => ({ number }))
+  pairs.map(([from, to]) => BlockRange.make(from, to))
 
 describe("what becomes final", () => {
-  it("is final on the chain and linked from above by what is being committed", () => {
-    assert.strictEqual(confirmedFinal(50, { coverage: ranges([0, 59]), finalized: 40 }, blocks(60)), 50)
-    assert.strictEqual(confirmedFinal(80, { coverage: ranges([0, 59]), finalized: 40 }, blocks(60)), 59)
-    assert.strictEqual(confirmedFinal(80, { coverage: [], finalized: undefined }, blocks(0, 1, 2)), 1)
+  it("is the finalized block once it is stored", () => {
+    assert.strictEqual(linkedFinal(tagged(50), depth, 40, ranges([0, 60])), 50)
+    assert.isUndefined(linkedFinal(tagged(50), depth, 40, ranges([0, 49])))
+    assert.isUndefined(linkedFinal(tagged(50), depth, undefined, []))
   })
 
-  it("is nothing without a word from the chain, or without a block above", () => {
-    assert.isUndefined(confirmedFinal(undefined, { coverage: ranges([0, 9]), finalized: 3 }, blocks(10)))
-    assert.isUndefined(confirmedFinal(10, { coverage: [], finalized: undefined }, blocks(10)))
-    assert.isUndefined(confirmedFinal(5, { coverage: [], finalized: undefined }, blocks(8, 9)))
+  it("has the depth above it in the tables where it is only counted", () => {
+    assert.strictEqual(linkedFinal(counted(50), depth, 20, ranges([0, 60])), 36)
+    assert.strictEqual(linkedFinal(counted(30), depth, 20, ranges([0, 60])), 30)
+    assert.isUndefined(linkedFinal(counted(50), depth, undefined, ranges([0, 10])))
   })
 
-  // Simulation, seed 17: a reorg while block 56 was stuck, and blocks above it went on.
+  it("never goes down", () => {
+    assert.isUndefined(linkedFinal(tagged(39), depth, 40, ranges([0, 60])))
+    assert.isUndefined(linkedFinal(counted(50), depth, 40, ranges([0, 60])))
+  })
+
   it("is nothing above a hole with blocks below it that nobody has linked", () => {
-    assert.isUndefined(confirmedFinal(58, { coverage: ranges([0, 55]), finalized: 31 }, blocks(57, 58, 59)))
-    assert.strictEqual(
-      confirmedFinal(58, { coverage: ranges([0, 55], [57, 59]), finalized: 31 }, blocks(56)),
-      55
-    )
-    assert.strictEqual(
-      confirmedFinal(58, { coverage: ranges([0, 31], [57, 59]), finalized: 31 }, blocks(60)),
-      58
-    )
+    assert.isUndefined(linkedFinal(tagged(58), depth, 31, ranges([0, 55], [57, 59])))
+    assert.strictEqual(linkedFinal(tagged(58), depth, 31, ranges([0, 59])), 58)
+    assert.strictEqual(linkedFinal(tagged(58), depth, 31, ranges([0, 31], [57, 60])), 58)
   })
 })

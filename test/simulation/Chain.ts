@@ -15,6 +15,8 @@ export interface Chain {
   /** By hash, every block that was ever part of the chain. */
   readonly genuine: ReadonlyMap<Hex, RawBlock>
   readonly mine: (count: number) => void
+  /** Mines at least `count` blocks, and so many that the head is higher than it ever was. */
+  readonly outgrow: (count: number) => void
   /** Takes the newest `depth` blocks away, as far as they are not final, and mines others in their place. */
   readonly reorg: (depth: number, replacement: number) => void
 }
@@ -24,6 +26,7 @@ export const make = (makeBlock: MakeBlock, height: number): Chain => {
   let blocks: ReadonlyArray<RawBlock> = []
   let salt = 0
   let finalized = 0
+  let highest = 0
   const grow = (from: ReadonlyArray<RawBlock>, count: number): ReadonlyArray<RawBlock> => {
     const grown = [...from]
     for (let i = 0; i < count; i++) {
@@ -35,6 +38,7 @@ export const make = (makeBlock: MakeBlock, height: number): Chain => {
   }
   const settle = (next: ReadonlyArray<RawBlock>) => {
     blocks = next
+    highest = Math.max(highest, blocks.length - 1)
     finalized = Math.max(finalized, blocks.length - 1 - finality)
   }
   settle(grow([], height + 1))
@@ -43,6 +47,7 @@ export const make = (makeBlock: MakeBlock, height: number): Chain => {
     finalized: () => finalized,
     genuine,
     mine: (count) => settle(grow(blocks, count)),
+    outgrow: (count) => settle(grow(blocks, Math.max(count, highest + 2 - blocks.length))),
     reorg: (depth, replacement) => {
       salt++
       const kept = Math.max(finalized + 1, blocks.length - depth)

@@ -88,17 +88,17 @@ export const make = (options: {
   readonly injected: (fault: Fault) => void
 }): Provider => {
   const { chain, injected, random } = options
-  let frozen: ReadonlyArray<RawBlock> | undefined
+  let frozen: { readonly blocks: ReadonlyArray<RawBlock>; readonly finalized: number } | undefined
   let behind = 0
   let armed: ReadonlyArray<Fault> = []
 
   const view = (): ReadonlyArray<RawBlock> => {
-    const blocks = frozen ?? chain.canonical()
+    const blocks = frozen?.blocks ?? chain.canonical()
     return blocks.slice(0, Math.max(1, blocks.length - behind))
   }
   const truth = (call: Request): unknown => {
     if (call.params[0] === "finalized" || call.params[0] === "safe") {
-      return view()[Math.min(chain.finalized(), view().length - 1)]?.block ?? null
+      return view()[Math.min(frozen?.finalized ?? chain.finalized(), view().length - 1)]?.block ?? null
     }
     return honest({ blocks: view }, call)
   }
@@ -225,7 +225,7 @@ export const make = (options: {
       armed = [...armed, ...Array.from({ length: count }, () => fault)]
     },
     freeze: () => {
-      frozen = chain.canonical()
+      frozen = { blocks: chain.canonical(), finalized: chain.finalized() }
     },
     lag: (blocks) => {
       behind = blocks

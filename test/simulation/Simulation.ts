@@ -349,7 +349,8 @@ export const run = Effect.fnUntraced(
       for (const provider of providers) provider.heal()
       ledger.heal()
       for (const { self } of running) Object.assign(self, { crashIn: undefined, pausedUntil: 0 })
-      chain.mine(3)
+      // What lies above the target is compared once the chain has grown over it.
+      chain.outgrow(3)
       const since = now()
       const different = Effect.suspend(() =>
         differences(
@@ -378,8 +379,11 @@ export const run = Effect.fnUntraced(
     }
     yield* until((story.events.at(-1)?.[0] ?? 0) + 5000)
     yield* ledger.audit
-    if (story.mode === "liveness" && violations.length === 0) yield* quiet
-    yield* ledger.audit
+    if (story.mode === "liveness" && violations.length === 0) {
+      yield* quiet
+      yield* ledger.audit
+    }
+    ledger.heal()
     for (const { self } of running) self.alive = false
     const { totals } = yield* Effect.orDie(ledger.store.state)
     return {

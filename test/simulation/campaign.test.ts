@@ -24,7 +24,9 @@ describe("the simulation", () => {
   // Seeds that found something once; the name says what.
   it.live.each([
     [17, "finality above a hole, with blocks of a dead fork below it"],
-    [33, "a stale endpoint that alone answered was believed about a final block"]
+    [33, "a stale endpoint that alone answered was believed about a final block"],
+    [102, "blocks that a stale endpoint served were called final by their height"],
+    [116, "a reorg to the same height, deeper than the confirmation depth, on a chain that then stands still"]
   ] as const)("seed %i: %s", ([seed]) => passes("liveness", seed, 1))
 
   it.live("the same seed gives the same trace", () =>
