@@ -15,7 +15,7 @@ import { fork } from "node:child_process"
 import { availableParallelism } from "node:os"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
-import { createServer, createServerModuleRunner } from "vite"
+import { open } from "../test/simulation/loader.mjs"
 
 const { values: options } = parseArgs({
   options: {
@@ -30,24 +30,9 @@ const { values: options } = parseArgs({
   }
 })
 
-const say = (text) => process.stdout.write(`${text}\n`)
+const command = "/test/simulation/command.ts"
 
-/** The campaign's modules, straight from their TypeScript. */
-async function load() {
-  const server = await createServer({
-    root: fileURLToPath(new URL("..", import.meta.url)),
-    configFile: false,
-    logLevel: "error",
-    server: { middlewareMode: true, watch: null, ws: false, hmr: false },
-    optimizeDeps: { noDiscovery: true }
-  })
-  const runner = createServerModuleRunner(server.environments.ssr)
-  const close = async () => {
-    await runner.close()
-    await server.close()
-  }
-  return { close, modules: await runner.import("/test/simulation/command.ts") }
-}
+const say = (text) => process.stdout.write(`${text}\n`)
 
 if (process.send !== undefined) await work()
 else if (options.replay !== undefined) await replay()
@@ -55,22 +40,29 @@ else await lead()
 
 /** One story, told. */
 async function replay() {
-  const { close, modules } = await load()
-  const { text, failed } = await modules.replay({ ...options, seed: Number(options.replay) })
-  say(text)
-  await close()
-  process.exitCode = failed ? 1 : 0
+  const loader = await open()
+  await loader.withModule(command, [], async (modules) => {
+    const { text, failed } = await modules.replay({ ...options, seed: Number(options.replay) })
+    say(text)
+    process.exitCode = failed ? 1 : 0
+  })
+  await loader.close()
 }
 
 /** A process that tells the seeds it is sent. */
 async function work() {
-  const { close, modules } = await load()
-  process.on("message", async (seed) => {
-    if (seed !== null) return process.send(await modules.one({ ...options, seed }))
-    await close()
-    process.disconnect()
+  const loader = await open()
+  await loader.withModule(command, [], async (modules) => {
+    for (let answer = { ready: true }; ; ) {
+      const told = new Promise((resolve) => process.once("message", resolve))
+      process.send(answer)
+      const seed = await told
+      if (seed === null) return
+      answer = await modules.one({ ...options, seed })
+    }
   })
-  process.send({ ready: true })
+  await loader.close()
+  process.disconnect()
 }
 
 async function lead() {

@@ -12,6 +12,8 @@ export interface Chain {
   readonly canonical: () => ReadonlyArray<RawBlock>
   /** Number of the highest final block; it never goes down. */
   readonly finalized: () => number
+  /** Number of the highest head that there ever was. */
+  readonly highest: () => number
   /** By hash, every block that was ever part of the chain. */
   readonly genuine: ReadonlyMap<Hex, RawBlock>
   readonly mine: (count: number) => void
@@ -45,6 +47,7 @@ export const make = (makeBlock: MakeBlock, height: number): Chain => {
   return {
     canonical: () => blocks,
     finalized: () => finalized,
+    highest: () => highest,
     genuine,
     mine: (count) => settle(grow(blocks, count)),
     outgrow: (count) => settle(grow(blocks, Math.max(count, highest + 2 - blocks.length))),

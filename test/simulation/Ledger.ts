@@ -10,6 +10,8 @@ import type { Hex, RawBlock } from "../../src/chain/Block.ts"
 import type { EncodedBlock } from "../../src/store/Columns.ts"
 import * as Columns from "../../src/store/Columns.ts"
 import { DatabaseFailure, type Store, StoreError } from "../../src/store/Store.ts"
+import { expectedRow } from "../support/oracle.ts"
+import type { Contents, Database } from "./Database.ts"
 
 export const storeFaults = [
   "connection lost before the commit",
@@ -42,16 +44,22 @@ const rowsOf = (block: EncodedBlock): string =>
   block.rows.map((rows) => Buffer.from(rows.buffer).toString("base64")).join("|")
 
 export const make = (options: {
-  readonly store: Store["Service"]
+  readonly database: Database
+  /** Below `limit`. */
+  readonly int: (limit: number) => number
   readonly genuine: ReadonlyMap<Hex, RawBlock>
+  /** Whether a block of this number is confirmed deeply enough to be stored. */
+  readonly isDue: (number: number) => boolean
   readonly injected: (fault: StoreFault) => void
   readonly violated: (what: string) => Effect.Effect<void>
   readonly trace: (line: string) => void
 }): Ledger => {
-  const { genuine, injected, store, trace, violated } = options
+  const { database, genuine, injected, int, isDue, trace, violated } = options
+  const { store } = database
   let armed: ReadonlyArray<StoreFault> = []
   let commits = 0
   let newestEpoch = 0
+  let newestAcquired = 0
   let newestFinalized = -1
   const everCommitted = new Set<string>()
   const expectedRows = new Map<string, string>()
@@ -97,6 +105,7 @@ export const make = (options: {
       if (rows === undefined)
         yield* violated(`block ${block.number} ${block.hash} was never part of the chain`)
       else if (rows !== rowsOf(block)) yield* violated(`block ${block.number} was stored with other rows`)
+      if (!isDue(block.number)) yield* violated(`block ${block.number} was stored before it was due`)
       if (block.level !== "proven") yield* violated(`block ${block.number} was stored as ${block.level}`)
     }
     yield* linked(first.number - 1, last.number + 1)
@@ -146,7 +155,25 @@ export const make = (options: {
       yield* violated(`the totals are ${JSON.stringify(totals)}, the rows ${JSON.stringify(sum)}`)
     }
     yield* stateIsRight
+    if (database.contents !== undefined) yield* rowsAreGenuine(yield* database.contents, sum)
   }).pipe(Effect.orDie)
+
+  const rowsAreGenuine = Effect.fnUntraced(function* (
+    { blocks, counts }: Contents,
+    sum: { readonly transactions: number; readonly logs: number }
+  ) {
+    for (const row of blocks) {
+      const raw = [...genuine.values()].find(({ block }) => block.hash === row.hash)
+      const expected = raw === undefined ? undefined : JSON.stringify(expectedRow(raw.block, raw.receipts))
+      if (expected !== JSON.stringify(row))
+        yield* violated(`the rows of block ${row.number} are not the chain's`)
+    }
+    for (const table of ["transactions", "logs"] as const) {
+      if (counts[table] !== sum[table]) {
+        yield* violated(`${counts[table]} rows in ${table}, ${sum[table]} belong to blocks`)
+      }
+    }
+  })
 
   const reading = <A>(operation: string, read: Effect.Effect<A, StoreError>): Effect.Effect<A, StoreError> =>
     Effect.suspend(() => {
@@ -171,6 +198,9 @@ export const make = (options: {
         case "connection lost after the commit":
           yield* Effect.tap(write, seen)
           return yield* failure(operation, fault)
+        case "connection lost in the commit":
+          if (database.breaking === undefined) return yield* failure(operation, fault)
+          return yield* Effect.tap(database.breaking(1 + int(5), write), seen)
         default:
           return yield* failure(operation, fault)
       }
@@ -198,6 +228,16 @@ export const make = (options: {
           store.append(append),
           () => Effect.andThen(epochIs(append.epoch), afterCommit(append.blocks))
         ),
+      acquireLease: (lease) =>
+        Effect.tap(store.acquireLease(lease), (attempt) => {
+          if (attempt._tag === "Held") return Effect.void
+          const { epoch } = attempt.lease
+          const before = newestAcquired
+          newestAcquired = epoch
+          return epoch > before
+            ? Effect.void
+            : violated(`the lease was taken as epoch ${epoch} after ${before}`)
+        }),
       rollback: (rollback) =>
         writing(`rollback ${rollback.epoch} ${rollback.ancestor}`, store.rollback(rollback), () =>
           Effect.andThen(epochIs(rollback.epoch), Effect.orDie(stateIsRight))

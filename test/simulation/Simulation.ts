@@ -6,7 +6,20 @@
  * tables have to be the chain's (liveness).
  */
 import { createHash } from "node:crypto"
-import { Cause, Clock, Duration, Effect, Exit, Fiber, Layer, Logger, Random, Redacted, Stream } from "effect"
+import {
+  Cause,
+  Clock,
+  Duration,
+  Effect,
+  Exit,
+  Fiber,
+  Layer,
+  Logger,
+  Random,
+  Redacted,
+  type Scope,
+  Stream
+} from "effect"
 import { WebSocketConstructor } from "effect/socket/Socket"
 import { TestClock } from "effect/testing"
 import { Settings } from "../../src/config/Settings.ts"
@@ -16,10 +29,10 @@ import * as RpcSource from "../../src/source/RpcSource.ts"
 import { SessionLock } from "../../src/store/SessionLock.ts"
 import { Store } from "../../src/store/Store.ts"
 import { random } from "../support/blocks.ts"
-import * as MemoryStore from "../support/MemoryStore.ts"
 import * as VirtualNode from "../support/VirtualNode.ts"
 import type { MakeBlock } from "./Blocks.ts"
 import * as Chain from "./Chain.ts"
+import * as Database from "./Database.ts"
 import * as Ledger from "./Ledger.ts"
 import * as Provider from "./Provider.ts"
 import type * as Story from "./Story.ts"
@@ -50,6 +63,7 @@ interface Process {
   crashIn: number | undefined
   crashAfter: boolean
   pausedUntil: number
+  pauseInCommit: number | undefined
   stopped: boolean
   /** What it says of itself. */
   says: Effect.Effect<string>
@@ -58,8 +72,12 @@ interface Process {
 export const run = Effect.fnUntraced(
   function* (
     story: Story.Story,
-    options: { readonly makeBlock: MakeBlock; readonly keepLines?: boolean }
-  ): Effect.fn.Return<Report> {
+    options: {
+      readonly makeBlock: MakeBlock
+      readonly keepLines: boolean
+      readonly database: Database.Kind
+    }
+  ): Effect.fn.Return<Report, never, Scope.Scope> {
     const world = yield* Clock.Clock
     const begin = yield* Clock.currentTimeMillis
     const now = () => world.currentTimeMillisUnsafe() - begin
@@ -68,7 +86,7 @@ export const run = Effect.fnUntraced(
     const trace = (line: string) => {
       const text = `${now()} ${line}`
       hash.update(text)
-      if (options.keepLines === true) lines.push(text)
+      if (options.keepLines) lines.push(text)
     }
     const faults: Record<string, number> = {}
     const injected = (fault: string) => {
@@ -87,9 +105,12 @@ export const run = Effect.fnUntraced(
     const providers = Array.from({ length: story.providers }, () =>
       Provider.make({ chain, random: random(random_.int(2 ** 31)), injected })
     )
+    const database = yield* Database.make(options.database)
     const ledger = Ledger.make({
-      store: yield* MemoryStore.make,
+      database,
+      int: random_.int,
       genuine: chain.genuine,
+      isDue: (number) => number <= chain.highest() - story.confirmationDepth,
       injected,
       violated,
       trace
@@ -105,6 +126,7 @@ export const run = Effect.fnUntraced(
         crashIn: undefined,
         crashAfter: false,
         pausedUntil: 0,
+        pauseInCommit: undefined,
         stopped: false,
         says: Effect.succeed("nothing yet"),
         gate: (what, effect) =>
@@ -118,6 +140,10 @@ export const run = Effect.fnUntraced(
               if (self.crashIn === undefined) return false
               self.crashIn--
               return self.crashIn <= 0
+            }
+            if (what === "append" && self.pauseInCommit !== undefined) {
+              self.pausedUntil = now() + self.pauseInCommit
+              self.pauseInCommit = undefined
             }
             yield* arrive
             trace(`${instance} ${what}`)
@@ -327,6 +353,11 @@ export const run = Effect.fnUntraced(
           if (self !== undefined) self.pausedUntil = Math.max(self.pausedUntil, now() + event.millis)
           return
         }
+        case "pause in commit": {
+          const self = running[event.instance]?.self
+          if (self !== undefined) self.pauseInCommit = event.millis
+          return
+        }
         case "stop": {
           const current = running[event.instance]
           if (current === undefined || !current.self.alive || current.self.stopped) return
@@ -340,6 +371,7 @@ export const run = Effect.fnUntraced(
     const until = Effect.fnUntraced(function* (time: number) {
       while (now() < time && violations.length === 0) {
         yield* TestClock.adjust(Math.min(step, time - now()))
+        yield* database.settle
         yield* tend
       }
     })
@@ -348,7 +380,8 @@ export const run = Effect.fnUntraced(
     const quiet = Effect.gen(function* () {
       for (const provider of providers) provider.heal()
       ledger.heal()
-      for (const { self } of running) Object.assign(self, { crashIn: undefined, pausedUntil: 0 })
+      for (const { self } of running)
+        Object.assign(self, { crashIn: undefined, pausedUntil: 0, pauseInCommit: undefined })
       // What lies above the target is compared once the chain has grown over it.
       chain.outgrow(3)
       const since = now()
@@ -397,6 +430,7 @@ export const run = Effect.fnUntraced(
       rows: totals.blocks + totals.transactions + totals.logs
     }
   },
+  Effect.scoped,
   Effect.provide(Logger.layer([]))
 )
 

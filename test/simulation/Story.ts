@@ -18,6 +18,8 @@ export type Event =
   | { readonly kind: "crash"; readonly instance: number; readonly steps: number; readonly after: boolean }
   /** Nothing that it does outside of itself goes through for so long. */
   | { readonly kind: "pause"; readonly instance: number; readonly millis: number }
+  /** The same from the moment when it is about to commit something. */
+  | { readonly kind: "pause in commit"; readonly instance: number; readonly millis: number }
   | { readonly kind: "stop"; readonly instance: number; readonly settings: Settings }
 
 /** What a restart may change. */
@@ -27,6 +29,8 @@ export interface Settings {
   readonly startBlock: number
   readonly maxRetries: number
 }
+
+export type Moment = readonly [at: number, event: Event]
 
 export interface Story {
   readonly seed: number
@@ -40,7 +44,7 @@ export interface Story {
   /** Milliseconds by which the clocks of the instances are wrong. */
   readonly skew: ReadonlyArray<number>
   /** Ascending by time, in milliseconds. */
-  readonly events: ReadonlyArray<readonly [at: number, event: Event]>
+  readonly events: ReadonlyArray<Moment>
 }
 
 const settingsFrom = (r: Random): Settings => ({
@@ -63,6 +67,18 @@ export const make = (seed: number, mode: Mode): Story => {
   const r = random(seed)
   const providers = 1 + r.int(3)
   const instances = r.pick(1, 1, 2)
+  /** The leader sleeps when it has something to write, and whoever takes over gets nothing at first. */
+  const handOver = (at: number): ReadonlyArray<Moment> => [
+    [at + 1, { kind: "mine", blocks: 40 }],
+    ...Array.from(
+      { length: instances },
+      (_, instance): Moment => [at, { kind: "pause in commit", instance, millis: 30_000 }]
+    ),
+    ...Array.from(
+      { length: providers },
+      (_, provider): Moment => [at + 12_000, { kind: "provider", provider, fault: "refused", count: 20 }]
+    )
+  ]
   const event = (): Event => {
     const provider = r.int(providers)
     const instance = r.int(instances)
@@ -105,7 +121,8 @@ export const make = (seed: number, mode: Mode): Story => {
     }
   }
   const count = mode === "safety" ? 100 + r.int(80) : 10 + r.int(50)
-  const events = Array.from({ length: count }, () => [r.int(chaos), event()] as const)
+  const events = Array.from({ length: count }, (): Moment => [r.int(chaos), event()])
+  if (instances > 1) events.push(...handOver(r.int(chaos)), ...handOver(r.int(chaos)))
   return {
     seed,
     mode,

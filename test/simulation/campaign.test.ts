@@ -4,22 +4,27 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Campaign from "./campaign.ts"
+import type * as Database from "./Database.ts"
 import * as Shrink from "./Shrink.ts"
 import * as Story from "./Story.ts"
 
 const seeds = (from: number, count: number) => Array.from({ length: count }, (_, i) => from + i)
 
-const passes = (mode: Story.Mode, from: number, count: number) =>
+const passes = (mode: Story.Mode, from: number, count: number, database: Database.Kind = "memory") =>
   Effect.gen(function* () {
-    const { failures, stories } = yield* Campaign.run({ mode, seeds: seeds(from, count) })
+    const { failures, stories } = yield* Campaign.run({ mode, database, seeds: seeds(from, count) })
     assert.strictEqual(failures.map(Campaign.explain).join("\n"), "")
     assert.strictEqual(stories, count)
   })
+
+const memory = { database: "memory" } as const
 
 describe("the simulation", () => {
   it.live("the tables become the chain once faults end", () => passes("liveness", 1, 18))
 
   it.live("what holds at every commit holds under faults that never end", () => passes("safety", 1, 4))
+
+  it.live("the same over the real store", () => passes("liveness", 1, 3, "pglite"))
 
   // Seeds that found something once; the name says what.
   it.live.each([
@@ -32,11 +37,14 @@ describe("the simulation", () => {
   it.live("the same seed gives the same trace", () =>
     Effect.gen(function* () {
       for (const seed of seeds(101, 3)) {
-        const [first, second] = yield* Effect.replicateEffect(Campaign.tell(Story.make(seed, "liveness")), 2)
+        const [first, second] = yield* Effect.replicateEffect(
+          Campaign.tell(Story.make(seed, "liveness"), memory),
+          2
+        )
         assert.strictEqual(first?.trace, second?.trace)
       }
-      const other = yield* Campaign.tell(Story.make(104, "liveness"))
-      const one = yield* Campaign.tell(Story.make(101, "liveness"))
+      const other = yield* Campaign.tell(Story.make(104, "liveness"), memory)
+      const one = yield* Campaign.tell(Story.make(101, "liveness"), memory)
       assert.notStrictEqual(other.trace, one.trace)
     })
   )

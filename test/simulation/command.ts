@@ -3,11 +3,13 @@
  */
 import { Effect } from "effect"
 import * as Campaign from "./campaign.ts"
+import type * as Database from "./Database.ts"
 import * as Story from "./Story.ts"
 
 interface Options {
   readonly seed: number
   readonly mode: string
+  readonly database: string
   readonly trace: boolean
   readonly twice: boolean
 }
@@ -17,13 +19,19 @@ const modeOf = ({ mode }: Options): Story.Mode => {
   throw new Error(`--mode is ${mode}: expected liveness or safety`)
 }
 
+const databaseOf = ({ database }: Options): Database.Kind => {
+  if (database === "memory" || database === "pglite") return database
+  throw new Error(`--database is ${database}: expected memory or pglite`)
+}
+
 /** A story, and the same again where traces are to be compared. */
 export const one = (options: Options) =>
   Effect.gen(function* () {
     const mode = modeOf(options)
-    const { failures, ...sum } = yield* Campaign.run({ seeds: [options.seed], mode })
+    const database = databaseOf(options)
+    const { failures, ...sum } = yield* Campaign.run({ seeds: [options.seed], mode, database })
     const story = Story.make(options.seed, mode)
-    const traces = options.twice ? yield* Effect.replicateEffect(Campaign.tell(story), 2) : []
+    const traces = options.twice ? yield* Effect.replicateEffect(Campaign.tell(story, { database }), 2) : []
     const identical = options.twice && new Set(traces.map(({ trace }) => trace)).size === 1
     const [failure] = failures
     return { ...sum, identical, explanation: failure === undefined ? undefined : Campaign.explain(failure) }
@@ -32,7 +40,7 @@ export const one = (options: Options) =>
 export const replay = (options: Options) =>
   Effect.gen(function* () {
     const story = Story.make(options.seed, modeOf(options))
-    const report = yield* Campaign.tell(story, options.trace)
+    const report = yield* Campaign.tell(story, { database: databaseOf(options), keepLines: options.trace })
     const text = [
       Story.tell(story),
       ...report.lines,
@@ -40,4 +48,18 @@ export const replay = (options: Options) =>
       ...(report.violations.length === 0 ? ["nothing was violated"] : report.violations)
     ].join("\n")
     return { text, failed: report.violations.length > 0 }
+  }).pipe(Effect.runPromise)
+
+/** What the first story that catches a mutant says; undefined when none of `seeds` does. */
+export const caught = (
+  seeds: ReadonlyArray<number>,
+  mode: Story.Mode,
+  database: Database.Kind
+): Promise<{ readonly seed: number; readonly violation: string } | undefined> =>
+  Effect.gen(function* () {
+    for (const seed of seeds) {
+      const { violations } = yield* Campaign.tell(Story.make(seed, mode), { database })
+      if (violations[0] !== undefined) return { seed, violation: violations[0] }
+    }
+    return undefined
   }).pipe(Effect.runPromise)

@@ -22,18 +22,19 @@ export const rpc = <A>(url: string, method: string, params: ReadonlyArray<unknow
   })
 
 interface Block {
+  readonly number: string
   readonly hash: string
   readonly parentHash: string
   readonly timestamp: string
   readonly gasUsed: string
   readonly stateRoot: string
   readonly transactions: ReadonlyArray<
-    Record<"hash" | "from" | "value" | "input" | "nonce", string> & { to: string | null }
+    Record<"hash" | "from" | "value" | "input" | "nonce", string> & { to?: string | null }
   >
 }
 
 interface Receipt {
-  readonly status: string
+  readonly status?: string | null | undefined
   readonly gasUsed: string
   readonly logs: ReadonlyArray<{
     address: string
@@ -72,6 +73,34 @@ export interface BlockRow {
 const hex = (bytes: Uint8Array | null): string | null =>
   bytes === null ? null : `0x${Buffer.from(bytes).toString("hex")}`
 
+/** The rows of a block as its node tells it. */
+export const expectedRow = (block: Block, receipts: ReadonlyArray<Receipt>): BlockRow => ({
+  number: Number(block.number),
+  hash: block.hash,
+  parentHash: block.parentHash,
+  timestamp: Number(block.timestamp),
+  gasUsed: Number(block.gasUsed),
+  stateRoot: block.stateRoot,
+  transactions: block.transactions.map((transaction, i) => ({
+    hash: transaction.hash,
+    from: transaction.from,
+    to: transaction.to ?? null,
+    value: BigInt(transaction.value).toString(),
+    input: transaction.input,
+    nonce: Number(transaction.nonce),
+    status: Number(receipts[i]?.status),
+    gasUsed: Number(receipts[i]?.gasUsed)
+  })),
+  logs: receipts.flatMap(({ logs }) =>
+    logs.map(({ address, data, logIndex, topics }) => ({
+      logIndex: Number(logIndex),
+      address,
+      topics,
+      data
+    }))
+  )
+})
+
 /** Every row of the blocks from `from` to `to` as the chain tells it. */
 export const chainRows = Effect.fnUntraced(function* (
   url: string,
@@ -86,32 +115,7 @@ export const chainRows = Effect.fnUntraced(function* (
       const block = yield* rpc<Block | null>(url, "eth_getBlockByNumber", [tag, true])
       if (block === null) return yield* Effect.die(`the node has lost block ${number} of ${to}`)
       const receipts = yield* rpc<ReadonlyArray<Receipt>>(url, "eth_getBlockReceipts", [tag])
-      return {
-        number,
-        hash: block.hash,
-        parentHash: block.parentHash,
-        timestamp: Number(block.timestamp),
-        gasUsed: Number(block.gasUsed),
-        stateRoot: block.stateRoot,
-        transactions: block.transactions.map((transaction, i) => ({
-          hash: transaction.hash,
-          from: transaction.from,
-          to: transaction.to,
-          value: BigInt(transaction.value).toString(),
-          input: transaction.input,
-          nonce: Number(transaction.nonce),
-          status: Number(receipts[i]?.status),
-          gasUsed: Number(receipts[i]?.gasUsed)
-        })),
-        logs: receipts.flatMap(({ logs }) =>
-          logs.map(({ address, data, logIndex, topics }) => ({
-            logIndex: Number(logIndex),
-            address,
-            topics,
-            data
-          }))
-        )
-      }
+      return expectedRow(block, receipts)
     }),
     { concurrency: 8 }
   )

@@ -1,0 +1,213 @@
+/**
+ * Deliberate bugs. The campaign has to catch every one of them: that is how we know that it would catch the next real
+ * one.
+ *
+ * Each is a change of source text that only the harness makes, while it loads the modules: nothing in `src` knows of
+ * it. A change whose text is no longer found fails its test.
+ */
+import type * as Database from "./Database.ts"
+import type * as Story from "./Story.ts"
+
+export interface Edit {
+  /** Below `src`. */
+  readonly file: string
+  /** Occurs once in the file. */
+  readonly find: string
+  readonly replace: string
+}
+
+export interface Mutant {
+  readonly name: string
+  readonly edits: ReadonlyArray<Edit>
+  readonly database: Database.Kind
+  readonly mode: Story.Mode
+  /** A seed that catches it; others are tried when stories have changed. */
+  readonly seed: number
+}
+
+const mutant = (
+  name: string,
+  seed: number,
+  edits: ReadonlyArray<readonly [file: string, find: string, replace: string]>,
+  database: Database.Kind = "memory"
+): Mutant => ({
+  name,
+  seed,
+  edits: edits.map(([file, find, replace]) => ({ file, find, replace })),
+  database,
+  mode: "liveness"
+})
+
+export const mutants: ReadonlyArray<Mutant> = [
+  mutant("what contradicts its roots passes as proven", 1, [
+    [
+      "flow/Fetcher.ts",
+      "const verdict = proof.verify(raw)",
+      "proof.verify(raw); const verdict = { _tag: 'Proven' } as any"
+    ]
+  ]),
+  mutant("receipts are not proven", 12, [
+    ["chain/Proof.ts", "this.receipts(raw) ??", ""],
+    ["chain/Proof.ts", "checkDerived(raw, this.writer, this.keccak)", "undefined"]
+  ]),
+  mutant("the last block of a gap is left out", 1, [
+    [
+      "flow/Planner.ts",
+      "if (from > gap.to) return undefined",
+      "if (from >= gap.to && from > 0) return undefined"
+    ]
+  ]),
+  mutant("chunks overlap by one block", 1, [
+    [
+      "flow/Planner.ts",
+      "return [yield* fetch(range, seam, 0), range.to + 1] as const",
+      "return [yield* fetch(range, seam, 0), range.to === gap.to ? range.to + 1 : range.to] as const"
+    ]
+  ]),
+  mutant("what was given back is never planned again", 1, [
+    ["flow/Planner.ts", "Effect.andThen(Ref.update(returned, (before) => [...before, ...parts])),", ""]
+  ]),
+  mutant("readers are told before the commit", 1, [
+    [
+      "flow/Writer.ts",
+      "const state = yield* store.append(",
+      "yield* feed.publish(blocks.map((block) => ({ ...block, _tag: 'BlockCommitted' as const })))\n    const state = yield* store.append("
+    ]
+  ]),
+  mutant("parent hashes are not compared", 1, [
+    [
+      "flow/Sequencer.ts",
+      "if (below !== undefined && below !== block.parentHash) {",
+      "if (below === block.hash) {"
+    ]
+  ]),
+  mutant("another block at a height that is stored goes unseen", 1, [
+    ["flow/Planner.ts", "const verify = isKnown ?", "const verify = isKnown && to < 0 ?"]
+  ]),
+  mutant("blocks are stored before they are confirmed", 1, [
+    ["flow/Heads.ts", "Math.min(head - settings.confirmationDepth,", "Math.min(head,"]
+  ]),
+  mutant("whatever is low enough is final", 102, [
+    [
+      "flow/Writer.ts",
+      "const number = linkedFinal(final, finalityDepth, finalized, merged)",
+      "const number = final.number"
+    ],
+    [
+      "flow/Writer.ts",
+      "return ours?.hash === final.hash ? number : undefined",
+      "return ours === undefined ? number : number"
+    ]
+  ]),
+  mutant("one stale endpoint is believed about a final block", 33, [
+    [
+      "flow/Sequencer.ts",
+      "if ((yield* source.everyHash(number)).includes(our)) return yield* disagreement(number, our)",
+      ""
+    ],
+    [
+      "source/HeadSource.ts",
+      "else if (!isTrusted) others.delete(endpoint.id)",
+      "else others.delete(endpoint.id)"
+    ]
+  ]),
+  mutant("a fault ends the service instead of the run", 1, [
+    ["flow/Session.ts", "if (isFatal(error)", "if (error.message !== ''"]
+  ]),
+  mutant("a request that hangs is waited for", 1, [
+    ["rpc/Endpoint.ts", "duration: options.timeout,", "duration: Duration.infinity,"]
+  ]),
+  mutant("a block is not compared with the number asked for", 1, [
+    ["chain/BlockParser.ts", "Number(block.number) === expectedNumber", "Number(block.number) >= 0"]
+  ]),
+  mutant(
+    "the epoch is not looked at",
+    1,
+    [
+      [
+        "store/SqlStore.ts",
+        "row !== undefined && epoch > 0 && Number(row.epoch) === epoch",
+        "row !== undefined"
+      ]
+    ],
+    "pglite"
+  ),
+  mutant(
+    "a take-over leaves the epoch as it is",
+    1,
+    [["store/LeaseRow.ts", "epoch = epoch + 1, holder", "epoch = greatest(epoch, 1), holder"]],
+    "pglite"
+  ),
+  mutant(
+    "coverage is committed apart from the rows",
+    1,
+    [
+      [
+        "store/SqlStore.ts",
+        `      return Rows.toState(yield* record(blocks, finalized))
+    }).pipe(transaction(sql, "append"))`,
+        `    }).pipe(
+      transaction(sql, "append"),
+      Effect.andThen(Effect.mapError(record(blocks, finalized), toStoreError("append"))),
+      Effect.map(Rows.toState)
+    )`
+      ]
+    ],
+    "pglite"
+  ),
+  mutant(
+    "a rollback forgets the logs",
+    1,
+    [
+      [
+        "store/SqlStore.ts",
+        `l as (delete from \${name("logs")} where block_number > \${above}`,
+        `l as (delete from \${name("logs")} where block_number > \${above} and false`
+      ]
+    ],
+    "pglite"
+  ),
+  mutant(
+    "a rollback forgets the coverage",
+    1,
+    [
+      [
+        "store/SqlStore.ts",
+        "where not isempty(ranges) and upper(ranges) >",
+        "where false and upper(ranges) >"
+      ]
+    ],
+    "pglite"
+  ),
+  mutant(
+    "a rollback forgets the totals",
+    1,
+    [["store/SqlStore.ts", "logs = s.logs - n.logs", "logs = s.logs"]],
+    "pglite"
+  ),
+  mutant(
+    "a rollback leaves the tip",
+    1,
+    [["store/SqlStore.ts", "tip_number = tip.number, tip_hash = tip.hash", "tip_hash = tip.hash"]],
+    "pglite"
+  ),
+  mutant(
+    "finality goes down again",
+    1,
+    [["store/SqlStore.ts", "greatest(finalized,", "greatest(null,"]],
+    "pglite"
+  ),
+  mutant(
+    "neighbours are not compared by the store, nor by the stream",
+    1,
+    [
+      ["store/SqlStore.ts", "if (wrong !== undefined) return yield* fail(wrong)", ""],
+      [
+        "flow/Sequencer.ts",
+        "if (below !== undefined && below !== block.parentHash) {",
+        "if (below === block.hash) {"
+      ]
+    ],
+    "pglite"
+  )
+]
