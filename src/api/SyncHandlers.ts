@@ -4,6 +4,7 @@ import { HttpApiBuilder } from "effect/http-api"
 import type { BlockHeader, ProofLevel } from "../chain/Block.ts"
 import { Settings } from "../config/Settings.ts"
 import { BackPressure } from "../flow/BackPressure.ts"
+import * as Pressure from "../flow/Pressure.ts"
 import * as Status from "../flow/Status.ts"
 import * as Cost from "../rpc/Cost.ts"
 import type { EndpointHealth } from "../rpc/EndpointHealth.ts"
@@ -23,7 +24,7 @@ export const layer = HttpApiBuilder.group(
       status: Effect.fnUntraced(function* () {
         const now = yield* Clock.currentTimeMillis
         const sync = yield* status.get
-        const usage = yield* gate.usage
+        const inFlight = Pressure.total(yield* gate.pressure)
         const endpoints = yield* source.health
         return {
           chain_id: settings.chainId,
@@ -44,9 +45,9 @@ export const layer = HttpApiBuilder.group(
           totals: sync.store.totals,
           coverage: coverage(sync.store),
           in_flight: {
-            blocks: usage.blocks,
-            bytes: usage.bytes,
-            max_blocks: gate.limits.blocks,
+            blocks: inFlight.blocks,
+            bytes: inFlight.bytes,
+            max_blocks: gate.limits.capacity.results,
             max_bytes: gate.limits.bytes
           },
           last_reorg: reorg(sync.store),

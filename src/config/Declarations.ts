@@ -233,6 +233,21 @@ export const declarations = {
     default: value("80"),
     doc: "Fill of the queue, in slots or in bytes, above which nothing new is scheduled."
   }),
+  criticalWatermarkPct: required({
+    env: "CHANNEL_CRITICAL_WATERMARK_PCT",
+    group: "Memory",
+    kind: Kind.integer({ minimum: 1, maximum: 100, unit: "percent" }),
+    default: value("95"),
+    doc: "Fill at which scheduling backs off as long as it can (3.2 s between two tries). Blocks that turn out heavier than expected can get there."
+  }),
+  mergeWindow: required({
+    env: "MERGE_WINDOW",
+    flag: "merge-window",
+    group: "Memory",
+    kind: Kind.duration({ minimum: "10ms", maximum: "1h" }),
+    default: fromProfile((p) => p.mergeWindow),
+    doc: "Under back-pressure, new heads within this time are planned as one. Nothing is lost by it: what is missing is asked of the coverage."
+  }),
 
   instanceId: required({
     env: "INSTANCE_ID",

@@ -16,6 +16,8 @@ export interface ProfileShape {
   readonly chainId: number
   /** Cap of the queue of fetched blocks, in slots; memory may set a lower one. */
   readonly resultsCapacity: number
+  /** Under back-pressure, what is asked for within such a time becomes one request. */
+  readonly mergeWindow: Duration.Duration
   /** Blocks in one commit, at most. */
   readonly batchSize: number
   /** A commit waits at most this long for its batch to fill. */
@@ -40,6 +42,7 @@ const anvil: ProfileShape = {
   name: "anvil",
   chainId: 31_337,
   resultsCapacity: 100_000,
+  mergeWindow: Duration.seconds(5),
   batchSize: 100,
   flushInterval: Duration.millis(250),
   concurrency: 16,
@@ -52,6 +55,7 @@ const sepolia: ProfileShape = {
   name: "sepolia",
   chainId: 11_155_111,
   resultsCapacity: 10_000,
+  mergeWindow: Duration.seconds(10),
   batchSize: 50,
   flushInterval: Duration.seconds(1),
   concurrency: 10,
@@ -64,6 +68,7 @@ const mainnet: ProfileShape = {
   name: "mainnet",
   chainId: 1,
   resultsCapacity: 5_000,
+  mergeWindow: Duration.seconds(30),
   batchSize: 20,
   flushInterval: Duration.seconds(1),
   concurrency: 20,

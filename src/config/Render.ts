@@ -75,6 +75,7 @@ const markdownTable = (head: ReadonlyArray<string>, rows: ReadonlyArray<Readonly
 const profileRows: ReadonlyArray<readonly [title: string, read: (profile: ProfileShape) => string]> = [
   ["chain id", (p) => String(p.chainId)],
   ["cap of the results queue, slots", (p) => p.resultsCapacity.toLocaleString("en-US")],
+  ["merge window", (p) => printDuration(p.mergeWindow)],
   ["batch size, blocks per commit", (p) => String(p.batchSize)],
   ["flush interval", (p) => printDuration(p.flushInterval)],
   ["fetch concurrency", (p) => String(p.concurrency)],

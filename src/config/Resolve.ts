@@ -107,6 +107,11 @@ const crossChecks = (
   if (start !== undefined && end !== undefined && end < start) {
     report("endBlock", `a block not below ${nameOf("startBlock")}, which is ${start}`)
   }
+  const high = valueOf(declarations.highWatermarkPct.schema, "highWatermarkPct")
+  const critical = valueOf(declarations.criticalWatermarkPct.schema, "criticalWatermarkPct")
+  if (high !== undefined && critical !== undefined && critical < high) {
+    report("criticalWatermarkPct", `a percentage not below ${nameOf("highWatermarkPct")}, which is ${high}`)
+  }
   const isAnvil = profile.name === "anvil"
   if (!isAnvil && !rawOf("rpcUrls").text) {
     report("rpcUrls", `${declarations.rpcUrls.expected}; the ${profile.name} profile needs it`)
@@ -122,6 +127,7 @@ const effective = (name: string, values: Values): ProfileShape => ({
   name,
   chainId: values.chainId,
   resultsCapacity: values.resultsCapacity,
+  mergeWindow: values.mergeWindow,
   batchSize: values.batchSize,
   flushInterval: values.flushInterval,
   concurrency: values.concurrency,

@@ -7,6 +7,7 @@
  */
 import { Context, Data, Effect, Layer, Ref } from "effect"
 import type { BlockHeader, ProofLevel, RawBlock } from "../chain/Block.ts"
+import * as BlockRange from "../chain/BlockRange.ts"
 import { Proof } from "../chain/Proof.ts"
 import { Settings } from "../config/Settings.ts"
 import { Inconsistent, type ProviderFault } from "../rpc/ProviderFault.ts"
@@ -14,6 +15,7 @@ import { ChainSource } from "../source/ChainSource.ts"
 import * as Columns from "../store/Columns.ts"
 import { BackPressure } from "./BackPressure.ts"
 import { type FetchPlan, Plan } from "./Planner.ts"
+import { loadOf } from "./Pressure.ts"
 
 export type Fetched = Data.TaggedEnum<{
   Blocks: {
@@ -83,10 +85,8 @@ const make = Effect.gen(function* () {
 
   const blocks = Effect.fnUntraced(function* (plan: FetchPlan) {
     const { blocks: encoded, endpoint } = yield* source.blocks(plan.range, prove)
-    yield* gate.adjust({
-      blocks: 0,
-      bytes: encoded.reduce((sum, block) => sum + block.bytes, 0) - plan.bytes
-    })
+    const planned = { blocks: BlockRange.size(plan.range), bytes: plan.bytes }
+    yield* gate.move(["jobs", planned], ["results", loadOf(encoded)])
     return Fetched.Blocks({ endpoint, blocks: encoded, plan })
   })
 

@@ -9,6 +9,7 @@ import type { BlockHeader, Hex } from "../chain/Block.ts"
 import { Settings } from "../config/Settings.ts"
 import type { ProviderFault } from "../rpc/ProviderFault.ts"
 import { ChainSource } from "../source/ChainSource.ts"
+import * as Metrics from "./Metrics.ts"
 import { Status } from "./Status.ts"
 
 export interface Final {
@@ -79,6 +80,7 @@ const make = Effect.gen(function* () {
         // The first head waits for the tags: finality is known before anything is written.
         if (Option.isNone(yield* Ref.get(latest))) yield* refreshTags
         yield* Ref.set(latest, Option.some(head))
+        yield* Metrics.mergedRequests(yield* Queue.size(queue))
         yield* Queue.offer(queue, head)
         yield* status.update({
           head,

@@ -14,6 +14,7 @@ import { BackPressure } from "./BackPressure.ts"
 import { Fetcher } from "./Fetcher.ts"
 import { Heads, target } from "./Heads.ts"
 import { Planner } from "./Planner.ts"
+import { loadOf } from "./Pressure.ts"
 import { isLast, type SequenceError, Sequencer, type Step } from "./Sequencer.ts"
 import { Status } from "./Status.ts"
 import { Writer } from "./Writer.ts"
@@ -86,6 +87,7 @@ const make = Effect.gen(function* () {
       Stream.flatMap(plan),
       Stream.mapEffect(fetcher.fetch, { concurrency: settings.concurrency }),
       Stream.mapEffect(sequence),
+      Stream.tap(waitForCommit),
       Stream.flattenIterable,
       Stream.tap((step) =>
         step._tag === "GiveBack" ? Effect.andThen(giveBack(step), Ref.set(lost, step.fault)) : Effect.void
@@ -102,6 +104,12 @@ const make = Effect.gen(function* () {
     const fault = yield* Ref.get(lost)
     return settings.endBlock !== undefined && fault !== undefined ? yield* fault : false
   }, Effect.scoped)
+
+  /** What is sequenced waits in the sequencer's buffer. */
+  const waitForCommit = (steps: ReadonlyArray<Step>) => {
+    const load = loadOf(steps.flatMap((step) => (step._tag === "Append" ? [step.block] : [])))
+    return load.blocks === 0 ? Effect.void : gate.move(["results", load], ["sequencer", load])
+  }
 
   const reachesEnd = (head: number) =>
     settings.endBlock !== undefined && target(settings, head) >= settings.endBlock

@@ -16,6 +16,8 @@ import { ChainSource } from "../source/ChainSource.ts"
 import { Store, type StoreError } from "../store/Store.ts"
 import { BackPressure } from "./BackPressure.ts"
 import { Heads, target } from "./Heads.ts"
+import * as Metrics from "./Metrics.ts"
+import type { Component } from "./Pressure.ts"
 import { Status } from "./Status.ts"
 
 export type Plan = Data.TaggedEnum<{
@@ -39,8 +41,9 @@ export interface Planning {
   readonly plan: (head: BlockHeader) => Stream.Stream<Plan, StoreError>
   /** The latest head whenever something that was given back is due. */
   readonly due: Stream.Stream<BlockHeader>
-  /** These blocks of a plan could not be had; `bytes` of the gate's room were still theirs. */
+  /** These blocks of a plan could not be had; `bytes` of the gate's room were still theirs, where they were last. */
   readonly giveBack: (lost: {
+    readonly from: Component
     readonly range: BlockRange.BlockRange
     readonly bytes: number
     readonly attempt: number
@@ -98,8 +101,11 @@ const make = Effect.gen(function* () {
       const gaps = yield* store.gaps(range, gapPage)
       const taken = yield* Ref.get(scheduled)
       const last = gaps.at(-1)
+      const left = gaps.map((gap) => BlockRange.subtract(gap, taken))
+      const merged = gaps.filter((gap, i) => !isWhole(gap, left[i] ?? []))
+      yield* Metrics.mergedRequests(merged.length)
       return {
-        gaps: gaps.flatMap((gap) => BlockRange.subtract(gap, taken)),
+        gaps: left.flat(),
         next: gaps.length === gapPage && last !== undefined ? last.to + 1 : undefined
       }
     })
@@ -138,6 +144,7 @@ const make = Effect.gen(function* () {
       )
 
     const plan = Effect.fnUntraced(function* (head: BlockHeader) {
+      yield* gate.calm
       const to = target(settings, head.number)
       const known = (yield* Ref.get(scheduled)).at(-1)?.to ?? -1
       const { tip } = yield* store.state
@@ -161,9 +168,15 @@ const make = Effect.gen(function* () {
       )
     })
 
-    const giveBack: Planning["giveBack"] = Effect.fnUntraced(function* ({ attempt, bytes, fault, range }) {
+    const giveBack: Planning["giveBack"] = Effect.fnUntraced(function* ({
+      attempt,
+      bytes,
+      fault,
+      from,
+      range
+    }) {
       const wait = backoff(attempt)
-      yield* gate.adjust({ blocks: -BlockRange.size(range), bytes: -bytes })
+      yield* gate.leave(from, { blocks: BlockRange.size(range), bytes })
       yield* status.stuck({ ...range, reason: fault.message, attempts: attempt + 1, retryIn: wait })
       yield* Effect.logWarning("blocks given back, the rest goes on").pipe(
         Effect.annotateLogs({ ...range, reason: fault.message, retryIn: Duration.format(wait) })
@@ -193,6 +206,9 @@ const make = Effect.gen(function* () {
 
   return Planner.of({ start })
 })
+
+const isWhole = (gap: BlockRange.BlockRange, [first]: ReadonlyArray<BlockRange.BlockRange>): boolean =>
+  first?.from === gap.from && first.to === gap.to
 
 const halves = ({ from, to }: BlockRange.BlockRange): ReadonlyArray<BlockRange.BlockRange> => {
   if (from === to) return [{ from, to }]

@@ -16,6 +16,7 @@ import { ChainSource } from "../source/ChainSource.ts"
 import type { EncodedBlock } from "../store/Columns.ts"
 import { type Identity, IdentityMismatch, Store, StoreError } from "../store/Store.ts"
 import type { Fetched } from "./Fetcher.ts"
+import type { Component } from "./Pressure.ts"
 
 export type Step = Data.TaggedEnum<{
   Append: { readonly block: EncodedBlock }
@@ -24,7 +25,8 @@ export type Step = Data.TaggedEnum<{
   /** These blocks cannot be had now; what comes after them can. */
   GiveBack: {
     readonly range: BlockRange.BlockRange
-    /** Of the gate's room. */
+    /** Whose room they still take, and how many bytes of it. */
+    readonly from: Component
     readonly bytes: number
     readonly attempt: number
     readonly fault: ProviderFault
@@ -172,6 +174,7 @@ const make = Effect.gen(function* () {
         const lost = fetched.blocks.filter(({ number }) => number >= at)
         return Step.GiveBack({
           range: BlockRange.make(at, fetched.plan.range.to),
+          from: "results",
           bytes: lost.reduce((sum, block) => sum + block.bytes, 0),
           attempt: fetched.plan.attempt,
           fault
@@ -219,7 +222,7 @@ const make = Effect.gen(function* () {
           case "Verify":
             return verify(fetched.number, fetched.head)
           case "Failed":
-            return Effect.succeed([Step.GiveBack({ ...fetched.plan, fault: fetched.fault })])
+            return Effect.succeed([Step.GiveBack({ ...fetched.plan, from: "jobs", fault: fetched.fault })])
         }
       }
       return (fetched: Fetched) =>

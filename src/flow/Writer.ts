@@ -12,6 +12,7 @@ import type { EncodedBlock } from "../store/Columns.ts"
 import { Store, type StoreError } from "../store/Store.ts"
 import { BackPressure } from "./BackPressure.ts"
 import { type Final, Heads } from "./Heads.ts"
+import { loadOf } from "./Pressure.ts"
 import { isLast, type SequenceError, type Step } from "./Sequencer.ts"
 import * as Status from "./Status.ts"
 
@@ -65,10 +66,7 @@ const make = Effect.gen(function* () {
   const append = Effect.fnUntraced(function* (epoch: number, blocks: ReadonlyArray<EncodedBlock>) {
     const state = yield* store.append({ epoch, blocks, finalized: yield* finalWith(blocks) })
     yield* status.committed(blocks.length, state)
-    yield* gate.adjust({
-      blocks: -blocks.length,
-      bytes: -blocks.reduce((sum, block) => sum + block.bytes, 0)
-    })
+    yield* gate.leave("sequencer", loadOf(blocks))
     yield* index
     yield* feed.publish(
       blocks.map(({ number, hash, parentHash, timestamp, level, transactions, logs }) => ({

@@ -7,6 +7,7 @@ const designed = [
   ["chainId", 31_337, 11_155_111, 1],
   ["resultsCapacity", 100_000, 10_000, 5_000],
   ["batchSize", 100, 50, 20],
+  ["mergeWindow", 5_000, 10_000, 30_000],
   ["flushInterval", 250, 1_000, 1_000],
   ["concurrency", 16, 10, 20],
   ["confirmationDepth", 0, 3, 12],

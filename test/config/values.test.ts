@@ -185,7 +185,22 @@ const rows: Readonly<Record<string, Row>> = {
   concurrency: small("concurrency", { min: 1, max: 1_000 }),
   bufferBytes: size((s) => s.bufferBytes),
   resultsCapacity: whole("resultsCapacity", { min: 1, max: 10_000_000 }),
-  highWatermarkPct: small("highWatermarkPct", { min: 1, max: 100 }),
+  // The critical one is not below the high one.
+  highWatermarkPct: {
+    ...small("highWatermarkPct", { min: 1, max: 100 }),
+    good: [
+      ["1", 1],
+      ["95", 95]
+    ]
+  },
+  criticalWatermarkPct: {
+    ...small("criticalWatermarkPct", { min: 1, max: 100 }),
+    good: [
+      ["80", 80],
+      ["100", 100]
+    ]
+  },
+  mergeWindow: duration((s) => s.mergeWindow, { below: "0ms", above: "61m" }),
   instanceId: text(
     (s) => s.instanceId,
     ["a", "pod-1.eu/b:2", "x".repeat(128)],
