@@ -9,8 +9,10 @@ import { Cause, Effect, Exit, Layer, Logger, References, Runtime, Schema } from 
 import * as Server from "./api/Server.ts"
 import * as Cli from "./Cli.ts"
 import { type Resolved, Settings } from "./config/Settings.ts"
+import * as Gauges from "./flow/Gauges.ts"
 import * as Progress from "./Progress.ts"
 import { layerFromSettings, Sluice } from "./Sluice.ts"
+import * as Telemetry from "./Telemetry.ts"
 import { version } from "./Version.ts"
 
 /** What ended it has been logged; nothing is left to say but the exit code. */
@@ -27,8 +29,9 @@ const run = (resolved: Resolved) =>
     if (how === "done") yield* Effect.logInfo("done: everything up to END_BLOCK is committed")
   }).pipe(
     Effect.provide(
-      Layer.mergeAll(Server.layer, Progress.layer).pipe(
+      Layer.mergeAll(Server.layer, Progress.layer, Gauges.layer).pipe(
         Layer.provideMerge(layerFromSettings),
+        Layer.provideMerge(Telemetry.layer),
         Layer.provide(Settings.layerResolved(resolved))
       )
     ),

@@ -8,6 +8,7 @@ const floors = [
   "index.ts",
   "Cli.ts",
   "Progress.ts",
+  "Telemetry.ts",
   "Sluice.ts",
   "api",
   "flow",

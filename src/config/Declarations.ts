@@ -331,6 +331,14 @@ export const declarations = {
     default: derived("pretty on a terminal, json otherwise", ({ host }) => (host.isTTY ? "pretty" : "json")),
     doc: "For people, or one JSON object a line."
   }),
+  otlpEndpoint: optional({
+    env: "OTEL_EXPORTER_OTLP_ENDPOINT",
+    group: "Logging",
+    kind: Kind.secretUrl({ schemes: ["http", "https"], example: "http://localhost:4318" }),
+    unset: "none",
+    secret: true,
+    doc: "OpenTelemetry collector that gets metrics and traces, over HTTP with JSON. `/v1/metrics` and `/v1/traces` are added to it. Metrics are at `/metrics` in any case."
+  }),
 
   traffic: required({
     env: "TRAFFIC",

@@ -5,7 +5,7 @@
  * all (a chain with rules of its own) passes as `linked`, and is said once. What leaves here is encoded for the
  * database: whatever may be wrong with a provider's answer has shown by then, while it is known whose answer it was.
  */
-import { Context, Data, Effect, Layer, Ref } from "effect"
+import { Context, Data, Effect, Layer, Option, Ref, type Tracer } from "effect"
 import type { BlockHeader, ProofLevel, RawBlock } from "../chain/Block.ts"
 import * as BlockRange from "../chain/BlockRange.ts"
 import { Proof } from "../chain/Proof.ts"
@@ -14,6 +14,7 @@ import { Inconsistent, type ProviderFault } from "../rpc/ProviderFault.ts"
 import { ChainSource } from "../source/ChainSource.ts"
 import * as Columns from "../store/Columns.ts"
 import { BackPressure } from "./BackPressure.ts"
+import * as Metrics from "./Metrics.ts"
 import { type FetchPlan, Plan } from "./Planner.ts"
 import { loadOf } from "./Pressure.ts"
 
@@ -22,6 +23,8 @@ export type Fetched = Data.TaggedEnum<{
     readonly endpoint: string
     readonly blocks: ReadonlyArray<Columns.EncodedBlock>
     readonly plan: FetchPlan
+    /** Of the fetch, for the commit to link to. */
+    readonly span: Tracer.AnySpan | undefined
   }
   Verify: { readonly number: number; readonly head: BlockHeader }
   /** Nobody could answer, or nobody's answer proves; the plan has to be made again. */
@@ -69,6 +72,7 @@ const make = Effect.gen(function* () {
         return "linked" satisfies ProofLevel
       case "Mismatch": {
         const { at, expected, got, what } = verdict
+        yield* Metrics.proofFailed(what)
         return yield* new Inconsistent({
           check: what,
           detail: `block ${number}: ${what} at ${at} is ${got}, expected ${expected}`
@@ -87,7 +91,9 @@ const make = Effect.gen(function* () {
     const { blocks: encoded, endpoint } = yield* source.blocks(plan.range, prove)
     const planned = { blocks: BlockRange.size(plan.range), bytes: plan.bytes }
     yield* gate.move(["jobs", planned], ["results", loadOf(encoded)])
-    return Fetched.Blocks({ endpoint, blocks: encoded, plan })
+    yield* Effect.annotateCurrentSpan({ endpoint, ...planned })
+    const span = Option.getOrUndefined(yield* Effect.option(Effect.currentSpan))
+    return Fetched.Blocks({ endpoint, blocks: encoded, plan, span })
   })
 
   return Fetcher.of({
@@ -95,7 +101,14 @@ const make = Effect.gen(function* () {
       Plan.$match(plan, {
         Verify: (verify): Effect.Effect<Fetched> => Effect.succeed(verify),
         Fetch: (fetch) =>
-          Effect.catch(blocks(fetch), (fault) => Effect.succeed(Fetched.Failed({ plan: fetch, fault })))
+          Effect.catch(Effect.withSpan(blocks(fetch), "fetch", spanOf(fetch)), (fault) =>
+            Effect.succeed(Fetched.Failed({ plan: fetch, fault }))
+          )
       })
   })
+})
+
+const spanOf = ({ attempt, range }: FetchPlan) => ({
+  root: true,
+  attributes: { from: range.from, to: range.to, attempt }
 })

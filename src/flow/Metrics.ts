@@ -3,6 +3,7 @@
  */
 import { Effect, Metric } from "effect"
 import * as Pressure from "./Pressure.ts"
+import * as Status from "./Status.ts"
 
 const gauge = (name: string, description: string) => Metric.gauge(name, { description })
 const counter = (name: string, description: string) =>
@@ -47,3 +48,110 @@ export const backPressure = (limits: Pressure.Limits, pressure: Pressure.Pressur
       yield* Metric.update(metric, Pressure.usage(limits, pressure, component))
     }
   })
+
+// Writing
+
+const memoryWatermark = gauge(
+  "indexer_async_writer_memory_watermark",
+  "Highest block that is sequenced and waits for its commit, or is committed."
+)
+const diskWatermark = gauge("indexer_async_writer_disk_watermark", "Highest block that is committed.")
+const watermarkLag = gauge(
+  "indexer_async_writer_watermark_lag",
+  "Blocks by which the disk is behind the memory."
+)
+const pendingTasks = gauge(
+  "indexer_async_writer_pending_tasks",
+  "Blocks that are sequenced and not committed."
+)
+const writeLatency = Metric.histogram("indexer_disk_write_latency_seconds", {
+  description: "Time that a commit took, in seconds.",
+  boundaries: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
+})
+const blocksWritten = counter(
+  "indexer_blocks_committed_total",
+  "Blocks committed, also those taken back later."
+)
+const reorgs = counter("indexer_reorgs_total", "Reorgs taken back, by depth.")
+const rollbackRows = counter("indexer_rollback_rows_total", "Rows deleted by rollbacks.")
+const proofFailures = counter(
+  "indexer_proof_failures_total",
+  "Blocks whose parts did not fit their roots or hashes, by what did not fit."
+)
+
+/** A commit of so many blocks took so many milliseconds. */
+export const written = (blocks: number, millis: number): Effect.Effect<void> =>
+  Effect.andThen(Metric.update(writeLatency, millis / 1000), Metric.update(blocksWritten, blocks))
+
+const depthOf = (depth: number): string =>
+  depth <= 1 ? "1" : depth <= 5 ? "2-5" : depth <= 20 ? "6-20" : "over 20"
+
+export const rolledBack = (depth: number, rows: number): Effect.Effect<void> =>
+  Effect.andThen(
+    Metric.update(Metric.withAttributes(reorgs, { depth: depthOf(depth) }), 1),
+    Metric.update(rollbackRows, rows)
+  )
+
+export const proofFailed = (what: string): Effect.Effect<void> =>
+  Metric.update(Metric.withAttributes(proofFailures, { what }), 1)
+
+// Where it stands
+
+const heads = {
+  head: gauge("indexer_head_block", "Highest block of the chain."),
+  finalized: gauge("indexer_finalized_block", "Highest block that the chain calls final."),
+  target: gauge("indexer_target_block", "Highest block to have."),
+  cursor: gauge("indexer_cursor_block", "Highest block up to which everything is committed.")
+}
+const lagBlocks = gauge("indexer_lag_blocks", "Blocks to have that are not committed.")
+const lagSeconds = gauge(
+  "indexer_lag_seconds",
+  "Age of the newest committed block while blocks are missing, 0 otherwise."
+)
+const stored = {
+  blocks: gauge("indexer_blocks_stored", "Rows in the table of blocks."),
+  transactions: gauge("indexer_transactions_stored", "Rows in the table of transactions."),
+  logs: gauge("indexer_logs_stored", "Rows in the table of logs.")
+}
+const stuckRanges = gauge("indexer_stuck_ranges", "Ranges that nobody could answer so far.")
+const phase = gauge("indexer_phase", "1 for the phase it is in, 0 for the others.")
+const leaseHeld = gauge("indexer_lease_held", "1 while this instance writes.")
+const leaseEpoch = gauge("indexer_lease_epoch", "Epoch of the lease; it rises with each take-over.")
+const lastCommit = gauge(
+  "indexer_last_commit_timestamp_seconds",
+  "When the newest commit was, seconds since 1970."
+)
+
+const maybe = (metric: Metric.Gauge<number>, value: number | undefined): Effect.Effect<void> =>
+  value === undefined ? Effect.void : Metric.update(metric, value)
+
+/** All that can be read from the status at `now`, milliseconds since 1970. */
+export const status = Effect.fnUntraced(function* (
+  sync: Status.SyncStatus,
+  now: number,
+  instanceId: string,
+  pressure: Pressure.Pressure
+) {
+  const remaining = Status.remaining(sync)
+  const tip = sync.store.tip
+  yield* maybe(heads.head, sync.head?.number)
+  yield* maybe(heads.finalized, sync.finalized)
+  yield* maybe(heads.target, sync.target)
+  yield* maybe(heads.cursor, Status.cursor(sync))
+  yield* maybe(lagBlocks, remaining)
+  yield* maybe(lagSeconds, tip && Math.max(0, remaining === 0 ? 0 : now / 1000 - tip.timestamp))
+  yield* maybe(memoryWatermark, Status.memoryWatermark(sync))
+  yield* maybe(diskWatermark, tip?.number)
+  yield* Metric.update(watermarkLag, Status.watermarkLag(sync))
+  yield* Metric.update(pendingTasks, pressure.loads.sequencer.blocks)
+  yield* Metric.update(stored.blocks, sync.store.totals.blocks)
+  yield* Metric.update(stored.transactions, sync.store.totals.transactions)
+  yield* Metric.update(stored.logs, sync.store.totals.logs)
+  yield* Metric.update(stuckRanges, sync.stuck.length)
+  yield* maybe(lastCommit, sync.lastCommitAt && sync.lastCommitAt / 1000)
+  for (const name of Status.phases) {
+    yield* Metric.update(Metric.withAttributes(phase, { phase: name }), sync.phase === name ? 1 : 0)
+  }
+  yield* Metric.update(leaseHeld, sync.lease?.holder === instanceId ? 1 : 0)
+  yield* maybe(leaseEpoch, sync.lease?.epoch)
+})

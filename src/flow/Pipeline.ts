@@ -75,6 +75,7 @@ const make = Effect.gen(function* () {
 
   const run = Effect.fnUntraced(function* ({ epoch, identity, stop }: RunOptions) {
     yield* gate.reset
+    yield* status.update({ sequenced: undefined })
     yield* status.committed(0, yield* store.state)
     const { due, giveBack, plan } = yield* planner.start
     const sequence = yield* sequencer.start(identity)
@@ -107,8 +108,15 @@ const make = Effect.gen(function* () {
 
   /** What is sequenced waits in the sequencer's buffer. */
   const waitForCommit = (steps: ReadonlyArray<Step>) => {
-    const load = loadOf(steps.flatMap((step) => (step._tag === "Append" ? [step.block] : [])))
-    return load.blocks === 0 ? Effect.void : gate.move(["results", load], ["sequencer", load])
+    const blocks = steps.flatMap((step) => (step._tag === "Append" ? [step.block] : []))
+    const load = loadOf(blocks)
+    const top = blocks.at(-1)
+    return top === undefined
+      ? Effect.void
+      : Effect.andThen(
+          gate.move(["results", load], ["sequencer", load]),
+          status.update({ sequenced: top.number })
+        )
   }
 
   const reachesEnd = (head: number) =>

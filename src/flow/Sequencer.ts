@@ -7,7 +7,7 @@
  * have has another hash, seen on the endpoint whose head is highest. Below finality it does not say so at all:
  * `FinalityViolation` ends the run, and nothing is written.
  */
-import { Context, Data, Effect, Layer, Option, Result, Schema } from "effect"
+import { Context, Data, Effect, Layer, Option, Result, Schema, type Tracer } from "effect"
 import type { BlockHeader, Hex } from "../chain/Block.ts"
 import * as BlockRange from "../chain/BlockRange.ts"
 import { Settings } from "../config/Settings.ts"
@@ -19,7 +19,11 @@ import type { Fetched } from "./Fetcher.ts"
 import type { Component } from "./Pressure.ts"
 
 export type Step = Data.TaggedEnum<{
-  Append: { readonly block: EncodedBlock }
+  Append: {
+    readonly block: EncodedBlock
+    /** Of the fetch that it came from. */
+    readonly span: Tracer.AnySpan | undefined
+  }
   /** Take back all blocks above `ancestor`; `mismatch` tells what showed it. Last of its run. */
   Rollback: { readonly ancestor: number; readonly mismatch: Mismatch }
   /** These blocks cannot be had now; what comes after them can. */
@@ -191,7 +195,7 @@ const make = Effect.gen(function* () {
             return [...steps, yield* misfit(fetched, block.number, mismatch, detail)]
           }
           recent.push(block)
-          steps.push(Step.Append({ block }))
+          steps.push(Step.Append({ block, span: fetched.span }))
         }
         const top = fetched.blocks.at(-1)
         if (!fetched.plan.seam || top === undefined) return steps

@@ -10,15 +10,17 @@ import type { LeaseRow, StoreState } from "../store/Store.ts"
  * `starting` until there is a lease, `waiting` while another instance has it, `syncing` while blocks are missing,
  * `following` at the target, `retrying` after a fault, `halted` for good until an operator looks, `stopping`, `done`.
  */
-export type Phase =
-  | "starting"
-  | "waiting"
-  | "syncing"
-  | "following"
-  | "retrying"
-  | "halted"
-  | "stopping"
-  | "done"
+export const phases = [
+  "starting",
+  "waiting",
+  "syncing",
+  "following",
+  "retrying",
+  "halted",
+  "stopping",
+  "done"
+] as const
+export type Phase = (typeof phases)[number]
 
 export interface SyncStatus {
   readonly phase: Phase
@@ -32,7 +34,11 @@ export interface SyncStatus {
   /** First block to have, and the last one for now. */
   readonly start: number
   readonly target: number | undefined
+  /** Highest block that waits for its commit, or had to. */
+  readonly sequenced: number | undefined
   readonly store: StoreState
+  /** Milliseconds since 1970 of the newest commit of this process. */
+  readonly lastCommitAt: number | undefined
   /** Whether the secondary indexes are there; they are built when the backfill is done. */
   readonly indexed: boolean
   readonly lease: LeaseRow | undefined
@@ -87,6 +93,8 @@ const make = Effect.fnUntraced(function* (start: number) {
     safe: undefined,
     start,
     target: undefined,
+    sequenced: undefined,
+    lastCommitAt: undefined,
     store: {
       coverage: [],
       totals: { blocks: 0, transactions: 0, logs: 0 },
@@ -125,7 +133,8 @@ const make = Effect.fnUntraced(function* (start: number) {
         const stuck = before.stuck.filter(
           (range) => !store.coverage.some(({ from, to }) => from <= range.from && range.to <= to)
         )
-        return enter(before, { ...before, ...change, store, samples, stuck }, now)
+        const lastCommitAt = blocks > 0 ? now : before.lastCommitAt
+        return enter(before, { ...before, ...change, store, samples, stuck, lastCommitAt }, now)
       })
     })
   })
@@ -163,6 +172,14 @@ export const cursor = ({ start, store }: SyncStatus): number | undefined => {
 
 export const remaining = (status: SyncStatus): number | undefined =>
   status.target === undefined ? undefined : Math.max(0, status.target - status.start + 1 - covered(status))
+
+/** Highest block that is sequenced: in memory, or committed already. */
+export const memoryWatermark = ({ sequenced, store }: SyncStatus): number | undefined =>
+  sequenced === undefined ? store.tip?.number : Math.max(sequenced, store.tip?.number ?? sequenced)
+
+/** Blocks by which what is committed is behind what is sequenced. */
+export const watermarkLag = (status: SyncStatus): number =>
+  Math.max(0, (memoryWatermark(status) ?? -1) - (status.store.tip?.number ?? -1))
 
 /** Share of the blocks to have that are committed, 0 to 100; 100 where there is nothing to have yet. */
 export const progressPercent = (status: SyncStatus): number => {

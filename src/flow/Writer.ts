@@ -4,7 +4,7 @@
  * A commit is never tried again as it is: where the connection broke in the middle, nobody knows whether it went
  * through. The run ends instead, and the next one asks the coverage.
  */
-import { Context, Effect, Layer } from "effect"
+import { Clock, Context, Effect, Layer } from "effect"
 import * as BlockRange from "../chain/BlockRange.ts"
 import { Settings } from "../config/Settings.ts"
 import { Feed } from "../delivery/Feed.ts"
@@ -12,6 +12,7 @@ import type { EncodedBlock } from "../store/Columns.ts"
 import { Store, type StoreError } from "../store/Store.ts"
 import { BackPressure } from "./BackPressure.ts"
 import { type Final, Heads } from "./Heads.ts"
+import * as Metrics from "./Metrics.ts"
 import { loadOf } from "./Pressure.ts"
 import { isLast, type SequenceError, type Step } from "./Sequencer.ts"
 import * as Status from "./Status.ts"
@@ -64,7 +65,10 @@ const make = Effect.gen(function* () {
   })
 
   const append = Effect.fnUntraced(function* (epoch: number, blocks: ReadonlyArray<EncodedBlock>) {
-    const state = yield* store.append({ epoch, blocks, finalized: yield* finalWith(blocks) })
+    const finalized = yield* finalWith(blocks)
+    const started = yield* Clock.currentTimeMillis
+    const state = yield* store.append({ epoch, blocks, finalized })
+    yield* Metrics.written(blocks.length, (yield* Clock.currentTimeMillis) - started)
     yield* status.committed(blocks.length, state)
     yield* gate.leave("sequencer", loadOf(blocks))
     yield* index
@@ -86,7 +90,8 @@ const make = Effect.gen(function* () {
     epoch: number,
     { ancestor, mismatch }: Extract<Step, { readonly _tag: "Rollback" }>
   ): Effect.fn.Return<void, StoreError> {
-    const { depth } = yield* store.rollback({ epoch, ancestor })
+    const { blocks, depth, logs, transactions } = yield* store.rollback({ epoch, ancestor })
+    yield* Metrics.rolledBack(depth, blocks + transactions + logs)
     yield* status.committed(0, yield* store.state)
     yield* feed.publish([{ _tag: "RolledBack", ancestor, depth }])
     yield* Effect.logInfo("reorg taken back").pipe(
@@ -107,13 +112,24 @@ const make = Effect.gen(function* () {
       const blocks = steps
         .flatMap((step) => (step._tag === "Append" ? [step.block] : []))
         .sort((a, b) => a.number - b.number)
-      if (blocks.length > 0) yield* append(epoch, blocks)
+      if (blocks.length > 0)
+        yield* Effect.withSpan(append(epoch, blocks), "commit", spanOf(epoch, blocks, steps))
       const end = steps.find(isLast)
       if (end?._tag === "Rollback") yield* rollback(epoch, end)
       if (end?._tag === "Stop") return yield* end.error
     })
   })
 })
+
+/** The commit's own trace, linked to those of the fetches that it writes. */
+const spanOf = (epoch: number, blocks: ReadonlyArray<EncodedBlock>, steps: ReadonlyArray<Step>) => {
+  const fetches = new Set(steps.flatMap((step) => (step._tag === "Append" && step.span ? [step.span] : [])))
+  return {
+    root: true,
+    attributes: { epoch, from: blocks[0]?.number, to: blocks.at(-1)?.number, blocks: blocks.length },
+    links: [...fetches].map((span) => ({ span, attributes: {} }))
+  }
+}
 
 /**
  * Up to where the rows in `ranges` can be called final. What the chain says of a height is not enough, since the rows

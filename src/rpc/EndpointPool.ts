@@ -147,6 +147,10 @@ export const make = Effect.fnUntraced(function* (options: EndpointPoolOptions) {
         : EndpointState.overtaken(s, sample)
     })
     if (fault !== undefined) yield* noted(endpoint, fault)
+    yield* Metric.update(
+      Metric.withAttributes(Metrics.latency, { endpoint: endpoint.id }),
+      (now - started) / 1000
+    )
     yield* changed.release
   })
 

@@ -18,6 +18,11 @@ export const faults = Metric.counter("indexer_rpc_faults_total", {
   incremental: true
 })
 
+export const latency = Metric.histogram("indexer_rpc_latency_seconds", {
+  description: "Time until an endpoint had answered, or failed, in seconds.",
+  boundaries: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
+})
+
 export const wrongAnswers = Metric.counter("indexer_rpc_wrong_answers_total", {
   description:
     "Answers that contradict themselves, their proof or the chain, by endpoint and by what did not fit.",

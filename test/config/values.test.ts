@@ -221,6 +221,11 @@ const rows: Readonly<Record<string, Row>> = {
     none: "None"
   }),
   logFormat: word((s) => s.logFormat, { pretty: "pretty", json: "json" }),
+  otlpEndpoint: {
+    read: (s) => revealed(s.otlpEndpoint),
+    good: [["http://localhost:4318", "http://localhost:4318"]],
+    bad: [...urls, "grpc://localhost:4317"]
+  },
   traffic: switched((s) => s.traffic)
 }
 

@@ -17,8 +17,8 @@ export interface Chain {
   /** By hash, every block that was ever part of the chain. */
   readonly genuine: ReadonlyMap<Hex, RawBlock>
   readonly mine: (count: number) => void
-  /** Mines at least `count` blocks, and so many that the head is higher than it ever was. */
-  readonly outgrow: (count: number) => void
+  /** Mines until the head is as high as it ever was, or `count` blocks where it is. */
+  readonly regrow: (count: number) => void
   /** Takes the newest `depth` blocks away, as far as they are not final, and mines others in their place. */
   readonly reorg: (depth: number, replacement: number) => void
 }
@@ -50,7 +50,7 @@ export const make = (makeBlock: MakeBlock, height: number): Chain => {
     highest: () => highest,
     genuine,
     mine: (count) => settle(grow(blocks, count)),
-    outgrow: (count) => settle(grow(blocks, Math.max(count, highest + 2 - blocks.length))),
+    regrow: (count) => settle(grow(blocks, highest + 1 - blocks.length || count)),
     reorg: (depth, replacement) => {
       salt++
       const kept = Math.max(finalized + 1, blocks.length - depth)

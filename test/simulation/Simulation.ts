@@ -382,8 +382,8 @@ export const run = Effect.fnUntraced(
       ledger.heal()
       for (const { self } of running)
         Object.assign(self, { crashIn: undefined, pausedUntil: 0, pauseInCommit: undefined })
-      // What lies above the target is compared once the chain has grown over it.
-      chain.outgrow(3)
+      // What lies above the target cannot be compared before the chain has grown up to it.
+      chain.regrow(3)
       const since = now()
       const different = Effect.suspend(() =>
         differences(

@@ -8,6 +8,9 @@ import type * as Database from "./Database.ts"
 import * as Shrink from "./Shrink.ts"
 import * as Story from "./Story.ts"
 
+/** A busy machine takes its time. */
+const patience = 600_000
+
 const seeds = (from: number, count: number) => Array.from({ length: count }, (_, i) => from + i)
 
 const passes = (mode: Story.Mode, from: number, count: number, database: Database.Kind = "memory") =>
@@ -20,11 +23,15 @@ const passes = (mode: Story.Mode, from: number, count: number, database: Databas
 const memory = { database: "memory" } as const
 
 describe("the simulation", () => {
-  it.live("the tables become the chain once faults end", () => passes("liveness", 1, 18))
+  it.live("the tables become the chain once faults end", () => passes("liveness", 1, 18), patience)
 
-  it.live("what holds at every commit holds under faults that never end", () => passes("safety", 1, 4))
+  it.live(
+    "what holds at every commit holds under faults that never end",
+    () => passes("safety", 1, 4),
+    patience
+  )
 
-  it.live("the same over the real store", () => passes("liveness", 1, 3, "pglite"))
+  it.live("the same over the real store", () => passes("liveness", 1, 3, "pglite"), patience)
 
   // Seeds that found something once; the name says what.
   it.live.each([
@@ -32,21 +39,24 @@ describe("the simulation", () => {
     [33, "a stale endpoint that alone answered was believed about a final block"],
     [102, "blocks that a stale endpoint served were called final by their height"],
     [116, "a reorg to the same height, deeper than the confirmation depth, on a chain that then stands still"]
-  ] as const)("seed %i: %s", ([seed]) => passes("liveness", seed, 1))
+  ] as const)("seed %i: %s", ([seed]) => passes("liveness", seed, 1), patience)
 
-  it.live("the same seed gives the same trace", () =>
-    Effect.gen(function* () {
-      for (const seed of seeds(101, 3)) {
-        const [first, second] = yield* Effect.replicateEffect(
-          Campaign.tell(Story.make(seed, "liveness"), memory),
-          2
-        )
-        assert.strictEqual(first?.trace, second?.trace)
-      }
-      const other = yield* Campaign.tell(Story.make(104, "liveness"), memory)
-      const one = yield* Campaign.tell(Story.make(101, "liveness"), memory)
-      assert.notStrictEqual(other.trace, one.trace)
-    })
+  it.live(
+    "the same seed gives the same trace",
+    () =>
+      Effect.gen(function* () {
+        for (const seed of seeds(101, 3)) {
+          const [first, second] = yield* Effect.replicateEffect(
+            Campaign.tell(Story.make(seed, "liveness"), memory),
+            2
+          )
+          assert.strictEqual(first?.trace, second?.trace)
+        }
+        const other = yield* Campaign.tell(Story.make(104, "liveness"), memory)
+        const one = yield* Campaign.tell(Story.make(101, "liveness"), memory)
+        assert.notStrictEqual(other.trace, one.trace)
+      }),
+    patience
   )
 
   it.effect("a failing story is made as short as it can be", () =>
