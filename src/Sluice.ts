@@ -72,14 +72,14 @@ export class Sluice extends Context.Service<
     Layer.provideMerge(layerFromSettings, Settings.layer(options))
   /** Syncing, for a host that brings a `ChainSource`, a `Store` and a `SessionLock` of its own. */
   static readonly layerCore: Layer.Layer<
-    Sluice | Status | BackPressure,
+    Sluice | Status | BackPressure | Feed,
     never,
     Settings | ChainSource | Store | SessionLock
   > = Layer.suspend(() => layerCore)
 }
 
 /** What the HTTP server shows of a running Sluice. */
-export type Shown = Settings | Status | BackPressure | ChainSource
+export type Shown = Settings | Status | BackPressure | ChainSource | Store | Feed
 
 const service = Effect.gen(function* () {
   const session = yield* Session
@@ -98,14 +98,14 @@ const service = Effect.gen(function* () {
   return Sluice.of({
     status: status.get,
     outcome: Deferred.await(outcome),
-    events: Stream.unwrap(Effect.map(feed.subscribe, Stream.fromSubscription)),
+    events: Stream.unwrap(Effect.map(feed.subscribe, Stream.fromSubscription)).pipe(Stream.flattenIterable),
     stop: session.stop
   })
 })
 
 /** Syncing, for a host that brings source and store. */
 const layerCore: Layer.Layer<
-  Sluice | Status | BackPressure,
+  Sluice | Status | BackPressure | Feed,
   never,
   Settings | ChainSource | Store | SessionLock
 > = Layer.unwrap(
@@ -114,8 +114,8 @@ const layerCore: Layer.Layer<
       Layer.provide(Session.layer),
       Layer.provide([Pipeline.layer, Lease.layer]),
       Layer.provide([Planner.layer, Fetcher.layer, Sequencer.layer, Writer.layer]),
-      Layer.provide([Heads.layer, Feed.layer, Proof.layer(chainId)]),
-      Layer.provideMerge(BackPressure.layer),
+      Layer.provide([Heads.layer, Proof.layer(chainId)]),
+      Layer.provideMerge(Layer.merge(BackPressure.layer, Feed.layer)),
       Layer.provideMerge(Status.layer(startBlock))
     )
   )

@@ -127,6 +127,33 @@ export const StatusAnswer = Schema.Struct({
   endpoints: Schema.Array(Endpoint)
 })
 
+export const ReorgsAnswer = Schema.Struct({
+  reorgs: Schema.Array(
+    Schema.Struct({
+      commit: Schema.Finite.annotate({ description: "Its place in the feed." }),
+      ancestor: Schema.Finite.annotate({ description: "Highest block that both chains share." }),
+      depth: Schema.Finite.annotate({ description: "Blocks that were taken back." }),
+      at: Schema.String,
+      removed: Schema.Array(Schema.Struct({ number: Schema.Finite, hash: Schema.String })).annotate({
+        description: "What was taken back, ascending; the first hundred."
+      })
+    })
+  ),
+  next_before: Schema.NullOr(Schema.Finite).annotate({
+    description: "Ask with `before` for the page of older ones; null on the last page."
+  })
+})
+
+/** 503: the database does not answer. */
+export class Unavailable extends Schema.TaggedError<Unavailable>()(
+  "Unavailable",
+  { error: Schema.String },
+  { httpApiStatus: 503 }
+) {}
+
+const count = (maximum: number) =>
+  Schema.FiniteFromString.check(Schema.isInt(), Schema.isBetween({ minimum: 1, maximum }))
+
 class System extends HttpApiGroup.make("system", { topLevel: true })
   .add(
     HttpApiEndpoint.get("health", "/health", { success: Health }).annotateMerge(
@@ -142,8 +169,57 @@ class System extends HttpApiGroup.make("system", { topLevel: true })
     )
   ) {}
 
+export const BackPressureAnswer = Schema.Struct({
+  max_jobs_capacity: Schema.Finite.annotate({
+    description: "Blocks that may be planned and not fetched yet."
+  }),
+  max_results_capacity: Schema.Finite.annotate({
+    description:
+      "Blocks that may be fetched and not sequenced yet: 1,000 for each GiB of memory, capped by the profile."
+  }),
+  max_seq_buffer: Schema.Finite.annotate({
+    description: "Blocks that may be sequenced and not committed yet."
+  }),
+  jobs_watermark: Schema.Finite.annotate({ description: "Blocks above which nothing is scheduled." }),
+  results_watermark: Schema.Finite,
+  current_jobs_depth: Schema.Finite,
+  current_results_depth: Schema.Finite,
+  current_seq_buffer: Schema.Finite,
+  total_blocked_count: Schema.Finite.annotate({ description: "How often scheduling had to wait." }),
+  max_bytes: Schema.Finite.annotate({ description: "BUFFER_BYTES: of all three together." }),
+  bytes_watermark: Schema.Finite,
+  current_bytes: Schema.Finite,
+  backoff_level: Schema.Finite.annotate({
+    description: "0 to 5; the next try is after 100 ms times two to this."
+  }),
+  memory_watermark: Schema.NullOr(Schema.Finite).annotate({ description: "Highest block sequenced." }),
+  disk_watermark: Schema.NullOr(Schema.Finite).annotate({ description: "Highest block committed." }),
+  watermark_lag: Schema.Finite.annotate({ description: "Blocks between the two." })
+})
+
 class Sync extends HttpApiGroup.make("sync", { topLevel: true })
   .add(HttpApiEndpoint.get("status", "/status", { success: StatusAnswer }))
+  .add(
+    HttpApiEndpoint.get("backPressure", "/backpressure_stats", { success: BackPressureAnswer }).annotateMerge(
+      OpenApi.annotations({
+        description: "What waits where, how much may, and how often scheduling had to wait."
+      })
+    )
+  )
+  .add(
+    HttpApiEndpoint.get("reorgs", "/reorgs", {
+      query: {
+        before: Schema.optionalKey(count(Number.MAX_SAFE_INTEGER)),
+        limit: Schema.optionalKey(count(500))
+      },
+      success: ReorgsAnswer,
+      error: Unavailable
+    }).annotateMerge(
+      OpenApi.annotations({
+        description: "Reorgs that were taken back, the newest first; `limit` is 50 unless told."
+      })
+    )
+  )
   .prefix("/api") {}
 
 export class Api extends HttpApi.make("sluice")

@@ -1,14 +1,19 @@
 /**
- * The HTTP server: the API, its documentation at `/docs`, Prometheus metrics at `/metrics`, one port.
+ * The HTTP server: the dashboard, the API with its documentation at `/docs`, the live feed, Prometheus metrics at
+ * `/metrics`, on one port.
  */
 import { createServer } from "node:http"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Duration, Effect, Layer } from "effect"
-import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
+import { HttpRouter, HttpServer } from "effect/http"
 import { HttpApiBuilder, HttpApiScalar } from "effect/http-api"
 import { PrometheusMetrics } from "effect/observability"
 import { Settings } from "../config/Settings.ts"
 import { Api } from "./Api.ts"
+import * as Dashboard from "./Dashboard.ts"
+import { Live } from "./Live.ts"
+import * as LiveEvents from "./LiveEvents.ts"
+import * as LiveSocket from "./LiveSocket.ts"
 import * as SyncHandlers from "./SyncHandlers.ts"
 import * as SystemHandlers from "./SystemHandlers.ts"
 
@@ -19,7 +24,8 @@ export const routes = Layer.mergeAll(
   ),
   HttpApiScalar.layer(Api, { path: "/docs" }),
   PrometheusMetrics.layerHttp({ path: "/metrics" }),
-  HttpRouter.add("GET", "/", HttpServerResponse.redirect("/docs", { status: 302 }))
+  Layer.mergeAll(LiveSocket.layer, LiveEvents.layer).pipe(Layer.provide(Live.layer)),
+  Dashboard.layer
 )
 
 /** Open requests get this long when the server closes. */
@@ -30,7 +36,8 @@ const listener = Layer.unwrap(
     NodeHttpServer.layer(createServer, {
       host: httpHost,
       port: httpPort,
-      gracefulShutdownTimeout: shutdownTimeout
+      gracefulShutdownTimeout: shutdownTimeout,
+      websocket: { maxPayload: LiveSocket.maxFrame }
     })
   )
 )

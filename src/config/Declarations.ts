@@ -315,6 +315,28 @@ export const declarations = {
     doc: "`/ready` fails when more blocks than this are missing between what is committed and what could be."
   }),
 
+  liveMaxClients: required({
+    env: "LIVE_MAX_CLIENTS",
+    group: "HTTP",
+    kind: Kind.integer({ minimum: 0, maximum: 100_000, unit: "clients" }),
+    default: value("1_000"),
+    doc: "Readers of `/ws` and `/events` at the same time, open dashboards included. Further ones are answered 503."
+  }),
+  liveInterval: required({
+    env: "LIVE_INTERVAL",
+    group: "HTTP",
+    kind: Kind.duration({ minimum: "100ms", maximum: "1h" }),
+    default: value("500ms"),
+    doc: "Time between two messages of the live feed. A snapshot is made once, whoever reads it."
+  }),
+  livePingInterval: required({
+    env: "LIVE_PING_INTERVAL",
+    group: "HTTP",
+    kind: Kind.duration({ minimum: "100ms", maximum: "1h" }),
+    default: value("20s"),
+    doc: "Time after which a live reader is asked whether it is still there. One that has not answered when it is asked again, or that takes in nothing for twice as long, is closed."
+  }),
+
   logLevel: required({
     env: "LOG_LEVEL",
     flag: "log-level",

@@ -61,6 +61,8 @@ const stuckShown = 100
 interface Sample {
   readonly at: number
   readonly blocks: number
+  /** Milliseconds that the commit took. */
+  readonly took: number
 }
 
 /** Milliseconds over which the rate is taken. */
@@ -75,8 +77,8 @@ export class Status extends Context.Service<
     readonly stuck: (
       range: Omit<Stuck, "retryAt"> & { readonly retryIn: Duration.Duration }
     ) => Effect.Effect<void>
-    /** A commit of so many blocks left the store in this state. */
-    readonly committed: (blocks: number, store: StoreState) => Effect.Effect<void>
+    /** A commit of so many blocks, which took so many milliseconds, left the store in this state. */
+    readonly committed: (blocks: number, store: StoreState, took?: number) => Effect.Effect<void>
   }
 >()("sluice/flow/Status") {
   static readonly layer = (start: number) => Layer.effect(Status, make(start))
@@ -100,7 +102,8 @@ const make = Effect.fnUntraced(function* (start: number) {
       totals: { blocks: 0, transactions: 0, logs: 0 },
       tip: undefined,
       finalized: undefined,
-      lastReorg: undefined
+      lastReorg: undefined,
+      commit: 0
     },
     indexed: false,
     lease: undefined,
@@ -123,10 +126,13 @@ const make = Effect.fnUntraced(function* (start: number) {
         ].slice(-stuckShown)
       }))
     }),
-    committed: Effect.fnUntraced(function* (blocks, store) {
+    committed: Effect.fnUntraced(function* (blocks, store, took = 0) {
       const now = yield* Clock.currentTimeMillis
       yield* SubscriptionRef.update(ref, (before) => {
-        const samples = [...before.samples.filter(({ at }) => now - at <= rateWindow), { at: now, blocks }]
+        const samples = [
+          ...before.samples.filter(({ at }) => now - at <= rateWindow),
+          { at: now, blocks, took }
+        ]
         // A commit is what ends retrying.
         const recovered = blocks > 0 && before.phase === "retrying"
         const change = recovered ? ({ phase: "syncing", reason: undefined } as const) : {}
@@ -196,6 +202,21 @@ export const blocksPerSecond = ({ samples }: SyncStatus, now: number): number =>
   if (first === undefined) return 0
   const blocks = inWindow.reduce((sum, sample) => sum + sample.blocks, 0)
   return blocks / (Math.max(1000, now - first.at) / 1000)
+}
+
+/** Milliseconds that commits took over the last minute: the middle one, the slowest of a hundred, and the last. */
+export const commitMillis = (
+  { samples }: SyncStatus,
+  now: number
+): { readonly p50: number; readonly p99: number; readonly last: number } | undefined => {
+  const took = samples.flatMap((sample) =>
+    now - sample.at <= rateWindow && sample.blocks > 0 ? [sample.took] : []
+  )
+  const last = took.at(-1)
+  if (last === undefined) return undefined
+  const sorted = took.toSorted((a, b) => a - b)
+  const at = (share: number) => sorted[Math.ceil(share * sorted.length) - 1] ?? last
+  return { p50: at(0.5), p99: at(0.99), last }
 }
 
 /** Seconds until nothing is missing at the present rate; undefined when that cannot be told. */

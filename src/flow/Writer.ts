@@ -68,13 +68,15 @@ const make = Effect.gen(function* () {
     const finalized = yield* finalWith(blocks)
     const started = yield* Clock.currentTimeMillis
     const state = yield* store.append({ epoch, blocks, finalized })
-    yield* Metrics.written(blocks.length, (yield* Clock.currentTimeMillis) - started)
-    yield* status.committed(blocks.length, state)
+    const took = (yield* Clock.currentTimeMillis) - started
+    yield* Metrics.written(blocks.length, took)
+    yield* status.committed(blocks.length, state, took)
     yield* gate.leave("sequencer", loadOf(blocks))
     yield* index
     yield* feed.publish(
       blocks.map(({ number, hash, parentHash, timestamp, level, transactions, logs }) => ({
         _tag: "BlockCommitted",
+        commit: state.commit,
         number,
         hash,
         parentHash,
@@ -90,10 +92,13 @@ const make = Effect.gen(function* () {
     epoch: number,
     { ancestor, mismatch }: Extract<Step, { readonly _tag: "Rollback" }>
   ): Effect.fn.Return<void, StoreError> {
-    const { blocks, depth, logs, transactions } = yield* store.rollback({ epoch, ancestor })
+    const { at, blocks, commit, depth, logs, removed, transactions } = yield* store.rollback({
+      epoch,
+      ancestor
+    })
     yield* Metrics.rolledBack(depth, blocks + transactions + logs)
     yield* status.committed(0, yield* store.state)
-    yield* feed.publish([{ _tag: "RolledBack", ancestor, depth }])
+    yield* feed.publish([{ _tag: "RolledBack", commit, ancestor, depth, at, removed }])
     yield* Effect.logInfo("reorg taken back").pipe(
       Effect.annotateLogs({
         ancestor,

@@ -43,7 +43,8 @@ export const run = ({
         table: `${schema}.migrations`,
         loader: Migrator.fromRecord({
           "1_tables": firstTables({ partitionBlocks, schema }),
-          "2_endpoints": endpoints(schema)
+          "2_endpoints": endpoints(schema),
+          "3_feed": feed(schema)
         })
       }).pipe(
         Effect.catchTag("MigrationError", (error) =>
@@ -123,4 +124,38 @@ const endpoints = Effect.fnUntraced(function* (schema: string) {
       memory jsonb not null,
       saved_at timestamptz not null default now()
     )`
+})
+
+/** What was committed and taken back, in order; see `FeedRows`. What is in the tables by now came before it. */
+const feed = Effect.fnUntraced(function* (schema: string) {
+  const sql = yield* SqlClient.SqlClient
+  const name = (table: string) => sql(`${schema}.${table}`)
+  yield* sql`
+    create table ${name("feed")} (
+      id int8 primary key,
+      proven int8multirange not null default '{}',
+      linked int8multirange not null default '{}',
+      ancestor int8,
+      depth int8,
+      at timestamptz not null default clock_timestamp()
+    )`
+  yield* sql`create index feed_reorgs_index on ${name("feed")} (id) where ancestor is not null`
+  yield* sql`
+    create table ${name("removed_blocks")} (
+      number int8 not null,
+      feed_id int8 not null,
+      hash bytea not null,
+      parent_hash bytea not null,
+      timestamp timestamptz not null,
+      level text not null,
+      transaction_count int4 not null,
+      log_count int4 not null,
+      primary key (number, feed_id)
+    )`
+  yield* sql`create index removed_blocks_feed_id_index on ${name("removed_blocks")} (feed_id)`
+  yield* sql`
+    alter table ${name("sync_state")}
+      add column feed_id int8 not null default 0,
+      add column feed_floor int8 not null default 0`
+  yield* sql`update ${name("sync_state")} set feed_id = 1, feed_floor = 1 where blocks > 0`
 })

@@ -43,20 +43,22 @@ export interface StateRow {
   readonly reorg_ancestor: bigint | null
   readonly reorg_depth: bigint | null
   readonly reorg_at: number | null
+  readonly feed_id: bigint
   readonly level: ProofLevel
   readonly ranges: string
 }
 
 export const stateColumns = `
   s.blocks, s.transactions, s.logs, s.tip_number, s.tip_hash, s.tip_parent_hash, s.tip_timestamp, s.finalized,
-  s.reorg_ancestor, s.reorg_depth, floor(extract(epoch from s.reorg_at) * 1000)::float8 as reorg_at`
+  s.reorg_ancestor, s.reorg_depth, floor(extract(epoch from s.reorg_at) * 1000)::float8 as reorg_at, s.feed_id`
 
 const empty: StoreState = {
   coverage: [],
   totals: { blocks: 0, transactions: 0, logs: 0 },
   tip: undefined,
   finalized: undefined,
-  lastReorg: undefined
+  lastReorg: undefined,
+  commit: 0
 }
 
 export const toState = (rows: ReadonlyArray<StateRow>): StoreState => {
@@ -84,7 +86,8 @@ export const toState = (rows: ReadonlyArray<StateRow>): StoreState => {
     lastReorg:
       row.reorg_ancestor === null || row.reorg_at === null
         ? undefined
-        : { ancestor: Number(row.reorg_ancestor), depth: Number(row.reorg_depth), at: row.reorg_at }
+        : { ancestor: Number(row.reorg_ancestor), depth: Number(row.reorg_depth), at: row.reorg_at },
+    commit: Number(row.feed_id)
   }
 }
 
@@ -93,9 +96,14 @@ export interface RolledBackRow {
   readonly transactions: bigint
   readonly logs: bigint
   readonly at: number
+  readonly feed_id: bigint
+  readonly number: bigint | null
+  readonly hash: Uint8Array | null
 }
 
-export const toRolledBack = (ancestor: number, row: RolledBackRow | undefined): RolledBack => {
+/** One row for each block that was taken back, or one without a block. */
+export const toRolledBack = (ancestor: number, rows: ReadonlyArray<RolledBackRow>): RolledBack => {
+  const [row] = rows
   const blocks = Number(row?.blocks ?? 0)
   return {
     ancestor,
@@ -103,6 +111,10 @@ export const toRolledBack = (ancestor: number, row: RolledBackRow | undefined): 
     at: row?.at ?? 0,
     blocks,
     transactions: Number(row?.transactions ?? 0),
-    logs: Number(row?.logs ?? 0)
+    logs: Number(row?.logs ?? 0),
+    commit: Number(row?.feed_id ?? 0),
+    removed: rows.flatMap(({ hash, number }) =>
+      hash === null || number === null ? [] : [{ number: Number(number), hash: toHex(hash) }]
+    )
   }
 }

@@ -7,7 +7,7 @@
  *
  * A commit is eight statements, however many blocks are in it (more only above 5,000 rows a table): `begin`; one that
  * holds the lease's row and looks at epoch, coverage and neighbours; an `insert` for each table; one that writes
- * coverage, totals and tip, and returns the state; `commit`.
+ * coverage, totals, tip and the feed, and returns the state; `commit`.
  *
  * Two commits under one epoch meet in the primary keys; two epochs meet in the lease's row.
  *
@@ -22,6 +22,7 @@ import { SqlClient } from "effect/sql"
 import type { BlockHeader, Hex } from "../chain/Block.ts"
 import type { EncodedBlock } from "./Columns.ts"
 import * as Coverage from "./Coverage.ts"
+import * as FeedRows from "./FeedRows.ts"
 import * as Inserts from "./Inserts.ts"
 import * as LeaseRow from "./LeaseRow.ts"
 import * as Migrations from "./Migrations.ts"
@@ -46,6 +47,8 @@ export interface SqlStoreOptions {
   readonly schema: string
   /** Blocks in one partition, fixed by the first start. Default 1,000,000. */
   readonly partitionBlocks?: number
+  /** Commits that the feed keeps. Default 100,000. */
+  readonly feedCommits?: number
 }
 
 export const layer = (options: SqlStoreOptions): Layer.Layer<Store, StoreError, SqlClient.SqlClient> =>
@@ -64,6 +67,7 @@ const nullable = (value: number | undefined) => PgTypes.int8(value === undefined
 const fail = (reason: StoreError["reason"]) => new StoreError({ reason })
 
 export const make = Effect.fnUntraced(function* ({
+  feedCommits = FeedRows.defaultCommits,
   partitionBlocks = 1_000_000,
   schema
 }: SqlStoreOptions): Effect.fn.Return<Store["Service"], StoreError, SqlClient.SqlClient> {
@@ -87,6 +91,7 @@ export const make = Effect.fnUntraced(function* ({
     partitionBlocks: Number(stored?.partition_blocks ?? partitionBlocks)
   })
   const inserts = Inserts.make(sql, schema)
+  const feed = FeedRows.make(sql, { schema, commits: feedCommits })
 
   const bounded =
     (operation: string) =>
@@ -231,9 +236,10 @@ export const make = Effect.fnUntraced(function* ({
           tip_hash = ${tip("tip_hash", Rows.bytes(top?.hash))},
           tip_parent_hash = ${tip("tip_parent_hash", Rows.bytes(top?.parentHash))},
           tip_timestamp = ${tip("tip_timestamp", nullable(top?.timestamp))},
-          finalized = greatest(finalized, ${nullable(finalized)})
+          finalized = greatest(finalized, ${nullable(finalized)}),
+          ${feed.counted(blocks)}
         returning *
-      )
+      ), ${feed.recorded(blocks)}
       select ${sql.literal(Rows.stateColumns)}, c.level, c.ranges::text as ranges from s, c`
   }
 
@@ -248,8 +254,11 @@ export const make = Effect.fnUntraced(function* ({
       if (final !== undefined) {
         return yield* fail(new BelowFinality({ ancestor, finalized: Number(final.finalized) }))
       }
-      const [gone] = yield* sql<Rows.RolledBackRow>`
-        with b as (delete from ${name("blocks")} where number > ${above} returning 1),
+      const gone = yield* sql<Rows.RolledBackRow>`
+        with b as (
+          delete from ${name("blocks")} where number > ${above}
+          returning number, hash, parent_hash, timestamp, transaction_count, log_count
+        ),
         t as (delete from ${name("transactions")} where block_number > ${above} returning 1),
         l as (delete from ${name("logs")} where block_number > ${above} returning 1),
         w as (delete from ${name("withdrawals")} where block_number > ${above} returning 1),
@@ -267,15 +276,28 @@ export const make = Effect.fnUntraced(function* ({
             blocks = s.blocks - n.blocks, transactions = s.transactions - n.transactions, logs = s.logs - n.logs,
             tip_number = tip.number, tip_hash = tip.hash, tip_parent_hash = tip.parent_hash,
             tip_timestamp = extract(epoch from tip.timestamp)::int8,
-            reorg_ancestor = ${above}, reorg_depth = n.blocks, reorg_at = clock_timestamp()
+            reorg_ancestor = ${above}, reorg_depth = n.blocks, reorg_at = clock_timestamp(),
+            feed_id = s.feed_id + 1
           from n left join (
             select * from ${name("blocks")} where number <= ${above} order by number desc limit 1
           ) tip on true
-          returning s.reorg_at
+          returning s.reorg_at, s.feed_id
+        ),
+        entry as (
+          insert into ${name("feed")} (id, ancestor, depth, at)
+          select s.feed_id, ${above}, n.blocks, s.reorg_at from s, n
+        ),
+        removed as (
+          insert into ${name("removed_blocks")}
+            (feed_id, number, hash, parent_hash, timestamp, level, transaction_count, log_count)
+          select s.feed_id, b.number, b.hash, b.parent_hash, b.timestamp, coalesce(v.level, 'linked'),
+            b.transaction_count, b.log_count
+          from s, b left join ${name("coverage")} v on b.number <@ v.ranges
         )
-        select n.blocks, n.transactions, n.logs,
-          floor(extract(epoch from s.reorg_at) * 1000)::float8 as at
-        from n, s`
+        select n.blocks, n.transactions, n.logs, s.feed_id,
+          floor(extract(epoch from s.reorg_at) * 1000)::float8 as at, b.number, b.hash
+        from s, n left join b on true
+        order by b.number`
       return Rows.toRolledBack(ancestor, gone)
     },
     transaction(sql, "rollback"),
@@ -303,6 +325,8 @@ export const make = Effect.fnUntraced(function* ({
     headers,
     append,
     rollback,
+    events: (after, limit) => bounded("read the feed")(feed.events(after, limit)),
+    reorgs: (options) => bounded("read the reorgs")(feed.reorgs(options)),
     ensureIndexes,
     ...LeaseRow.make(sql, schema)
   })

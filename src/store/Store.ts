@@ -9,6 +9,7 @@
 import { Context, type Effect, Schema } from "effect"
 import type { BlockHeader, Hex, ProofLevel } from "../chain/Block.ts"
 import type { BlockRange } from "../chain/BlockRange.ts"
+import type { FeedEvent, FeedPlace, RemovedBlock } from "../delivery/Feed.ts"
 import type { EncodedBlock } from "./Columns.ts"
 
 /** Rows in the tables, equal to `count(*)` at any committed moment. */
@@ -42,6 +43,8 @@ export interface StoreState {
   /** Highest block ever told to be final; below it nothing is ever taken back. */
   readonly finalized: number | undefined
   readonly lastReorg: Reorg | undefined
+  /** The newest commit in the feed; 0 before the first. */
+  readonly commit: number
 }
 
 /** What this deployment's tables belong to; pinned by the first start. */
@@ -75,7 +78,21 @@ export interface RolledBack extends Reorg {
   readonly blocks: number
   readonly transactions: number
   readonly logs: number
+  /** Its place in the feed. */
+  readonly commit: number
+  readonly removed: ReadonlyArray<RemovedBlock>
 }
+
+/** A reorg as the feed keeps it. */
+export interface RecordedReorg extends Reorg {
+  readonly commit: number
+  readonly removed: ReadonlyArray<RemovedBlock>
+}
+
+/** `Reset` when the feed no longer has what came next: the reader has to read the tables anew, and goes on from `newest`. */
+export type FeedPage =
+  | { readonly _tag: "Page"; readonly events: ReadonlyArray<FeedEvent> }
+  | { readonly _tag: "Reset"; readonly newest: FeedPlace }
 
 export class Store extends Context.Service<
   Store,
@@ -106,6 +123,16 @@ export class Store extends Context.Service<
       readonly epoch: number
       readonly ancestor: number
     }) => Effect.Effect<RolledBack, StoreError>
+    /**
+     * What was committed and taken back after a place, in order, at most `limit` events: a block with the hash it had
+     * in that commit, whatever became of it since.
+     */
+    readonly events: (after: FeedPlace, limit: number) => Effect.Effect<FeedPage, StoreError>
+    /** Reorgs of a commit below `before` (all of them without it), the newest first, at most `limit`. */
+    readonly reorgs: (options: {
+      readonly before: number | undefined
+      readonly limit: number
+    }) => Effect.Effect<ReadonlyArray<RecordedReorg>, StoreError>
     /** Builds the secondary indexes if they are not there yet; idempotent. True when it built some. */
     readonly ensureIndexes: Effect.Effect<boolean, StoreError>
     /**

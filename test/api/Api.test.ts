@@ -25,7 +25,7 @@ const get = (path: string) =>
   })
 
 const json = (path: string) =>
-  Effect.map(get(path), ({ status, text }) => ({ status, body: JSON.parse(text) }))
+  Effect.map(get(path), ({ status, text }) => ({ status, body: text === "" ? undefined : JSON.parse(text) }))
 
 const running = (options: Parameters<typeof settings>[0] = {}) =>
   Layer.fresh(Sluice.layerCore).pipe(Layer.provide(SessionLock.none), Layer.provideMerge(settings(options)))
@@ -74,13 +74,51 @@ describe("the HTTP API", () => {
     }).pipe(Effect.provide(world(20)))
   )
 
+  it.effect("lists the reorgs that were taken back, the newest first, a page at a time", () =>
+    Effect.gen(function* () {
+      const chain = yield* SimulatedChain
+      yield* Effect.gen(function* () {
+        yield* until(isWhole)
+        for (const depth of [2, 3]) {
+          yield* chain.reorg(depth, depth + 1)
+          yield* until(isWhole)
+        }
+        const first = yield* json("/api/reorgs?limit=1")
+        assert.strictEqual(first.status, 200)
+        assert.strictEqual(first.body.reorgs.length, 1)
+        assert.deepInclude(first.body.reorgs[0], { depth: 3 })
+        assert.strictEqual(first.body.reorgs[0].removed.length, 3)
+        const { body } = yield* json(`/api/reorgs?before=${first.body.next_before}`)
+        assert.deepInclude(body.reorgs[0], { depth: 2 })
+        assert.isNull(body.next_before)
+        assert.strictEqual((yield* json("/api/reorgs?limit=0")).status, 400)
+      }).pipe(Effect.provide(running()))
+    }).pipe(Effect.provide(world(20)))
+  )
+
+  it.effect("has a page of its own at /, which asks nobody else", () =>
+    Effect.gen(function* () {
+      const page = yield* get("/")
+      assert.strictEqual(page.status, 200)
+      assert.match(page.type, /^text\/html/)
+      const files = [...page.text.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, file]) => file ?? "")
+      for (const file of files.filter((name) => name.startsWith("/dashboard/"))) {
+        assert.strictEqual((yield* get(file)).status, 200, file)
+      }
+      assert.deepStrictEqual(
+        files.filter((name) => !/^[/#]/.test(name)),
+        []
+      )
+    }).pipe(Effect.provide(running().pipe(Layer.provideMerge(world(2)))))
+  )
+
   it.effect("documents itself without another host", () =>
     Effect.gen(function* () {
       const docs = yield* get("/docs")
       assert.strictEqual(docs.status, 200)
       assert.notMatch(docs.text.slice(0, 5000), /<script[^>]+src="https?:/)
       const { body } = yield* json("/openapi.json")
-      assert.includeMembers(Object.keys(body.paths), ["/api/status", "/health", "/ready"])
+      assert.includeMembers(Object.keys(body.paths), ["/api/reorgs", "/api/status", "/health", "/ready"])
       assert.strictEqual((yield* get("/nothing")).status, 404)
     }).pipe(Effect.provide(running().pipe(Layer.provideMerge(world(2)))))
   )

@@ -212,6 +212,9 @@ const rows: Readonly<Record<string, Row>> = {
   httpHost: text((s) => s.httpHost, ["0.0.0.0", "::1", "localhost"], ["a b", "http://a", "a/b"]),
   httpPort: whole("httpPort", { min: 0, max: 65_535 }),
   readyMaxLag: whole("readyMaxLag", { min: 0, max: 1_000_000_000 }),
+  liveMaxClients: whole("liveMaxClients", { min: 0, max: 100_000 }),
+  liveInterval: duration((s) => s.liveInterval, { below: "99ms", above: "61m" }),
+  livePingInterval: duration((s) => s.livePingInterval, { below: "99ms", above: "61m" }),
   logLevel: word((s) => s.logLevel, {
     all: "All",
     trace: "Trace",

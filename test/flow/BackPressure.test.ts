@@ -133,7 +133,7 @@ describe("the gate", () => {
           yield* Fiber.join(waiting)
         }
         yield* TestClock.adjust("1 minute")
-      }).pipe(Effect.provide(gate), Effect.provide(Logger.layer([collect])))
+      }).pipe(Effect.provide(Layer.provideMerge(gate, Logger.layer([collect]))))
       assert.deepStrictEqual(yield* Ref.get(lines), [["back-pressure"], ["back-pressure is over"]])
     })
   )

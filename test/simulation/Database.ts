@@ -113,6 +113,8 @@ const pglite: Effect.Effect<Database, never, Scope.Scope> = Effect.gen(function*
       headers: (range) => real(store.headers(range)),
       append: (append) => real(store.append(append)),
       rollback: (rollback) => real(store.rollback(rollback)),
+      events: (after, limit) => real(store.events(after, limit)),
+      reorgs: (options) => real(store.reorgs(options)),
       ensureIndexes: real(store.ensureIndexes),
       acquireLease: (lease) => real(store.acquireLease(lease)),
       renewLease: (lease) => real(store.renewLease(lease)),

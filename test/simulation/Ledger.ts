@@ -6,7 +6,8 @@
  * lease's newest.
  */
 import { Effect } from "effect"
-import type { Hex, RawBlock } from "../../src/chain/Block.ts"
+import type { BlockHeader, Hex, RawBlock } from "../../src/chain/Block.ts"
+import { type FeedPlace, placeOf } from "../../src/delivery/Feed.ts"
 import type { EncodedBlock } from "../../src/store/Columns.ts"
 import * as Columns from "../../src/store/Columns.ts"
 import { DatabaseFailure, type Store, StoreError } from "../../src/store/Store.ts"
@@ -155,8 +156,32 @@ export const make = (options: {
       yield* violated(`the totals are ${JSON.stringify(totals)}, the rows ${JSON.stringify(sum)}`)
     }
     yield* stateIsRight
+    yield* feedReplays(headers)
     if (database.contents !== undefined) yield* rowsAreGenuine(yield* database.contents, sum)
   }).pipe(Effect.orDie)
+
+  /** Whoever reads the feed from its beginning has the tables. */
+  const feedReplays = Effect.fnUntraced(function* (headers: ReadonlyArray<BlockHeader>) {
+    const replayed = new Map<number, string>()
+    for (let after: FeedPlace = { commit: 0, number: undefined }; ; ) {
+      const page = yield* store.events(after, 500)
+      if (page._tag === "Reset") return yield* violated("the feed has lost its beginning")
+      for (const event of page.events) {
+        if (event._tag === "BlockCommitted") replayed.set(event.number, event.hash)
+        else for (const { number } of event.removed) replayed.delete(number)
+      }
+      const last = page.events.at(-1)
+      if (last === undefined) break
+      after = placeOf(last)
+    }
+    const expected = headers.map(({ hash, number }) => `${number} ${hash}`)
+    const told = [...replayed].sort(([a], [b]) => a - b).map(([number, hash]) => `${number} ${hash}`)
+    if (told.join() !== expected.join()) {
+      yield* violated(
+        `the feed tells of ${told.length} blocks, the tables have ${expected.length}, or others`
+      )
+    }
+  })
 
   const rowsAreGenuine = Effect.fnUntraced(function* (
     { blocks, counts }: Contents,

@@ -188,6 +188,8 @@ export const run = Effect.fnUntraced(
         headers: (range) => through("headers", s.headers(range)),
         append: (append) => through("append", s.append(append)),
         rollback: (rollback) => through("rollback", s.rollback(rollback)),
+        events: (after, limit) => through("events", s.events(after, limit)),
+        reorgs: (options) => through("reorgs", s.reorgs(options)),
         ensureIndexes: through("indexes", s.ensureIndexes),
         acquireLease: (lease) => through("acquire lease", s.acquireLease(lease)),
         renewLease: (lease) => through("renew lease", s.renewLease(lease)),

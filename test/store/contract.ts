@@ -4,6 +4,7 @@
 import { expect } from "@effect/vitest"
 import { Effect, Result } from "effect"
 import type { Hex, ProofLevel, RawBlock } from "../../src/chain/Block.ts"
+import { comparePlaces, type FeedEvent, type FeedPlace, placeOf } from "../../src/delivery/Feed.ts"
 import { type EncodedBlock, encode } from "../../src/store/Columns.ts"
 import { Store, type StoreError } from "../../src/store/Store.ts"
 import { chain } from "../support/blocks.ts"
@@ -49,6 +50,40 @@ const append = (epoch: number, blocks: ReadonlyArray<EncodedBlock>, finalized?: 
 
 const state = Effect.flatMap(Store, (store) => store.state)
 
+export const start: FeedPlace = { commit: 0, number: undefined }
+
+/** What the feed tells after a place, read a page at a time. */
+export const eventsAfter = (after: FeedPlace, limit: number) =>
+  Effect.gen(function* () {
+    const store = yield* Store
+    const all: Array<FeedEvent> = []
+    for (let at = after; ; ) {
+      const page = yield* store.events(at, limit)
+      if (page._tag === "Reset") return expect.fail("the feed was reset")
+      const last = page.events.at(-1)
+      if (last === undefined) return all
+      all.push(...page.events)
+      at = placeOf(last)
+    }
+  })
+
+/** The blocks that a reader of the feed ends up with, having checked what it is told to forget. */
+export const replayed = (events: ReadonlyArray<FeedEvent>): ReadonlyMap<number, Hex> => {
+  const blocks = new Map<number, Hex>()
+  for (const event of events) {
+    if (event._tag === "BlockCommitted") {
+      expect(blocks.has(event.number)).toBe(false)
+      blocks.set(event.number, event.hash)
+      continue
+    }
+    const above = [...blocks].filter(([number]) => number > event.ancestor).sort(([a], [b]) => a - b)
+    expect(event.removed).toEqual(above.map(([number, hash]) => ({ number, hash })))
+    expect(event.depth).toBe(above.length)
+    for (const [number] of above) blocks.delete(number)
+  }
+  return blocks
+}
+
 type Tests = Readonly<Record<string, Effect.Effect<void, StoreError, Store>>>
 
 export const contract: Tests = {
@@ -58,7 +93,8 @@ export const contract: Tests = {
       totals: { blocks: 0, transactions: 0, logs: 0 },
       tip: undefined,
       finalized: undefined,
-      lastReorg: undefined
+      lastReorg: undefined,
+      commit: 0
     })
     const gaps = yield* use("gaps")
     expect(yield* gaps({ from: 0, to: 9 }, 10)).toEqual([{ from: 0, to: 9 }])
@@ -231,6 +267,97 @@ export const contract: Tests = {
     }
     expect(yield* tag(append(epoch, encoded(linked(0, 3, { seed: 5 }))))).toBe("Success")
   }),
+
+  "tells what was committed and taken back, from any place, with the hashes of then": Effect.gen(
+    function* () {
+      const store = yield* Store
+      const epoch = yield* lead
+      const ours = encoded(linked(0, 12))
+      const mixed = [
+        ...ours.slice(0, 3),
+        ...encoded(linked(0, 12).slice(3, 5), "linked"),
+        ...ours.slice(7, 9)
+      ]
+      expect((yield* append(epoch, mixed)).commit).toBe(1)
+      expect((yield* append(epoch, [], 1)).commit).toBe(1)
+      yield* append(epoch, ours.slice(5, 7))
+      const first = yield* store.rollback({ epoch, ancestor: 3 })
+      expect(first.commit).toBe(3)
+      expect(first.removed).toEqual(ours.slice(4, 9).map(({ hash, number }) => ({ number, hash })))
+      const theirs = encoded(linked(4, 4, { seed: 2, ...(ours[3] && { parentHash: ours[3].hash }) }))
+      yield* append(epoch, theirs)
+      const second = yield* store.rollback({ epoch, ancestor: 5 })
+      expect(yield* store.rollback({ epoch, ancestor: 9 })).toMatchObject({
+        depth: 0,
+        removed: [],
+        commit: 6
+      })
+      const last = encoded(linked(6, 2, { seed: 3, ...(theirs[1] && { parentHash: theirs[1].hash }) }))
+      expect((yield* append(epoch, last)).commit).toBe(7)
+
+      const told = (commit: number, blocks: ReadonlyArray<EncodedBlock>): ReadonlyArray<FeedEvent> =>
+        blocks.map(({ hash, level, logs, number, parentHash, timestamp, transactions }) => ({
+          _tag: "BlockCommitted",
+          commit,
+          number,
+          hash,
+          parentHash,
+          timestamp,
+          level,
+          transactions,
+          logs
+        }))
+      const takenBack = ({ ancestor, at, commit, depth, removed }: typeof first): FeedEvent => ({
+        _tag: "RolledBack",
+        commit,
+        ancestor,
+        depth,
+        at,
+        removed
+      })
+      const expected = [
+        ...told(1, mixed),
+        ...told(2, ours.slice(5, 7)),
+        takenBack(first),
+        ...told(4, theirs),
+        takenBack(second)
+      ]
+      const all = yield* eventsAfter(start, 1000)
+      expect(all.slice(0, expected.length)).toEqual(expected)
+      expect(all.slice(expected.length)).toMatchObject([
+        { _tag: "RolledBack", commit: 6, depth: 0 },
+        ...told(7, last)
+      ])
+      for (const limit of [1, 2, 3, 5]) expect(yield* eventsAfter(start, limit)).toEqual(all)
+      for (const event of all) {
+        const rest = all.filter((other) => comparePlaces(placeOf(other), placeOf(event)) > 0)
+        expect(yield* eventsAfter(placeOf(event), 4)).toEqual(rest)
+      }
+      const headers = yield* store.headers({ from: 0, to: 100 })
+      expect([...replayed(all)].sort(([a], [b]) => a - b)).toEqual(
+        headers.map(({ hash, number }) => [number, hash])
+      )
+
+      expect(yield* store.events({ commit: 8, number: undefined }, 10)).toEqual({
+        _tag: "Reset",
+        newest: { commit: 7, number: undefined }
+      })
+      const reorgs = yield* store.reorgs({ before: undefined, limit: 2 })
+      expect(reorgs).toMatchObject([
+        { commit: 6, depth: 0 },
+        { commit: 5, ancestor: 5, depth: 2 }
+      ])
+      expect(yield* store.reorgs({ before: 5, limit: 10 })).toEqual([
+        {
+          commit: 3,
+          ancestor: 3,
+          depth: 5,
+          at: first.at,
+          removed: ours.slice(4, 9).map(({ hash, number }) => ({ number, hash }))
+        }
+      ])
+    }
+  ),
 
   "never takes back what is final": Effect.gen(function* () {
     const store = yield* Store

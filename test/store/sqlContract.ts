@@ -6,13 +6,15 @@ import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Hex, RawBlock } from "../../src/chain/Block.ts"
+import { placeOf } from "../../src/delivery/Feed.ts"
 import { EndpointMemory } from "../../src/rpc/EndpointMemory.ts"
 import { initial, memoryOf } from "../../src/rpc/EndpointState.ts"
+import * as SqlStore from "../../src/store/SqlStore.ts"
 import { Store, type StoreError } from "../../src/store/Store.ts"
 import * as StoredEndpoints from "../../src/store/StoredEndpoints.ts"
 import { tables } from "../../src/store/Tables.ts"
 import { chain } from "../support/blocks.ts"
-import { encoded, lead, linked, tag } from "./contract.ts"
+import { encoded, eventsAfter, lead, linked, start, tag } from "./contract.ts"
 
 type Row = Record<string, unknown>
 type Optional = Hex | null | undefined
@@ -242,11 +244,60 @@ export const sqlContract: Readonly<Record<string, Test>> = {
       yield* totalsAreTrue(schema)
     }),
 
+  "keeps so many commits in the feed, and every reorg": (schema) =>
+    Effect.gen(function* () {
+      const store = yield* SqlStore.make({ schema, partitionBlocks, feedCommits: 5 })
+      const blocks = encoded(linked(0, 20))
+      const epoch = yield* lead
+      yield* store.append({ epoch, blocks: blocks.slice(0, 2), finalized: undefined })
+      yield* store.rollback({ epoch, ancestor: 0 })
+      for (let i = 1; i < 12; i++) {
+        yield* store.append({ epoch, blocks: blocks.slice(i, i + 1), finalized: undefined })
+      }
+      const newest = { commit: 13, number: undefined }
+      expect(yield* store.events(start, 100)).toEqual({ _tag: "Reset", newest })
+      expect(yield* store.events({ commit: 7, number: undefined }, 100)).toEqual({ _tag: "Reset", newest })
+      expect((yield* eventsAfter({ commit: 8, number: undefined }, 2)).map(({ commit }) => commit)).toEqual([
+        9, 10, 11, 12, 13
+      ])
+      expect(yield* store.reorgs({ before: undefined, limit: 9 })).toMatchObject([
+        { commit: 2, depth: 1, removed: [{ number: 1, hash: blocks[1]?.hash }] }
+      ])
+    }),
+
+  "a feed that comes to tables with rows begins behind them": (schema) =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const store = yield* Store
+      const blocks = encoded(linked(0, 9))
+      const epoch = yield* lead
+      yield* store.append({ epoch, blocks: blocks.slice(0, 5), finalized: undefined })
+      // As migration 2 had left them.
+      yield* sql.unsafe(`drop table "${schema}".feed, "${schema}".removed_blocks`)
+      yield* sql.unsafe(`alter table "${schema}".sync_state drop column feed_id, drop column feed_floor`)
+      yield* sql.unsafe(`delete from "${schema}".migrations where name = 'feed'`)
+      yield* SqlStore.make({ schema, partitionBlocks })
+      expect(yield* store.events(start, 9)).toEqual({
+        _tag: "Reset",
+        newest: { commit: 1, number: undefined }
+      })
+      yield* store.append({ epoch, blocks: blocks.slice(5, 7), finalized: undefined })
+      expect((yield* eventsAfter({ commit: 1, number: undefined }, 9)).map(placeOf)).toEqual([
+        { commit: 2, number: 5 },
+        { commit: 2, number: 6 }
+      ])
+      // What came before the feed can be taken back, and be told of.
+      yield* store.rollback({ epoch, ancestor: 3 })
+      expect(yield* eventsAfter({ commit: 2, number: undefined }, 9)).toMatchObject([
+        { _tag: "RolledBack", commit: 3, depth: 3, removed: [{ number: 4 }, { number: 5 }, { number: 6 }] }
+      ])
+    }),
+
   "remembers its migrations": (schema) =>
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
       const rows = yield* sql.unsafe<{ readonly name: string }>(`select name from "${schema}".migrations`)
-      expect(rows.map(({ name }) => name)).toEqual(["tables", "endpoints"])
+      expect(rows.map(({ name }) => name)).toEqual(["tables", "endpoints", "feed"])
     }),
 
   "keeps what was learned of endpoints for a day, and forgets what it cannot read": (schema) =>

@@ -4,6 +4,7 @@
  */
 import { Clock, Effect, Layer, Ref } from "effect"
 import * as BlockRange from "../../src/chain/BlockRange.ts"
+import { comparePlaces, type FeedEvent, placeOf } from "../../src/delivery/Feed.ts"
 import type { EncodedBlock } from "../../src/store/Columns.ts"
 import {
   BelowFinality,
@@ -27,6 +28,8 @@ interface Memory {
   readonly lastReorg: RolledBack | undefined
   readonly lease: LeaseRow | undefined
   readonly indexed: boolean
+  readonly events: ReadonlyArray<FeedEvent>
+  readonly commit: number
 }
 
 const fail = (reason: StoreError["reason"]) => new StoreError({ reason })
@@ -59,7 +62,8 @@ const stateOf = (memory: Memory): StoreState => {
         ? undefined
         : { number: tip.number, hash: tip.hash, parentHash: tip.parentHash, timestamp: tip.timestamp },
     finalized: memory.finalized,
-    lastReorg: memory.lastReorg
+    lastReorg: memory.lastReorg,
+    commit: memory.commit
   }
 }
 
@@ -70,7 +74,9 @@ export const make = Effect.gen(function* () {
     finalized: undefined,
     lastReorg: undefined,
     lease: undefined,
-    indexed: false
+    indexed: false,
+    events: [],
+    commit: 0
   })
 
   const checkEpoch = (m: Memory, epoch: number) =>
@@ -140,7 +146,27 @@ export const make = Effect.gen(function* () {
         yield* checkLink(after, after.get(block.number + 1))
       }
       const final = Math.max(before.finalized ?? -1, finalized ?? -1)
-      const next = { ...before, blocks: after, finalized: final < 0 ? undefined : final }
+      const commit = before.commit + (blocks.length > 0 ? 1 : 0)
+      const events = blocks.map(
+        ({ hash, level, logs, number, parentHash, timestamp, transactions }): FeedEvent => ({
+          _tag: "BlockCommitted",
+          commit,
+          number,
+          hash,
+          parentHash,
+          timestamp,
+          level,
+          transactions,
+          logs
+        })
+      )
+      const next = {
+        ...before,
+        blocks: after,
+        finalized: final < 0 ? undefined : final,
+        commit,
+        events: [...before.events, ...events]
+      }
       yield* Ref.set(memory, next)
       return stateOf(next)
     }),
@@ -152,14 +178,37 @@ export const make = Effect.gen(function* () {
         return yield* fail(new BelowFinality({ ancestor, finalized: before.finalized }))
       }
       const at = yield* Clock.currentTimeMillis
-      const lastReorg = { ancestor, depth: gone.length, at, ...totals(gone) }
+      const commit = before.commit + 1
+      const removed = gone.map(({ hash, number }) => ({ number, hash })).sort((a, b) => a.number - b.number)
+      const lastReorg = { ancestor, depth: gone.length, at, commit, removed, ...totals(gone) }
+      const event: FeedEvent = { _tag: "RolledBack", commit, ancestor, depth: gone.length, at, removed }
       yield* Ref.set(memory, {
         ...before,
         blocks: new Map([...before.blocks].filter(([number]) => number <= ancestor)),
-        lastReorg
+        lastReorg,
+        commit,
+        events: [...before.events, event]
       })
       return lastReorg
     }),
+    events: (after, limit) =>
+      Effect.map(Ref.get(memory), ({ commit, events }) =>
+        after.commit > commit
+          ? { _tag: "Reset", newest: { commit, number: undefined } }
+          : {
+              _tag: "Page",
+              events: events.filter((event) => comparePlaces(placeOf(event), after) > 0).slice(0, limit)
+            }
+      ),
+    reorgs: ({ before, limit }) =>
+      Effect.map(Ref.get(memory), ({ events }) =>
+        events
+          .filter((event) => event._tag === "RolledBack")
+          .filter(({ commit }) => before === undefined || commit < before)
+          .toReversed()
+          .slice(0, limit)
+          .map(({ ancestor, at, commit, depth, removed }) => ({ ancestor, at, commit, depth, removed }))
+      ),
     ensureIndexes: Ref.modify(memory, (m) => [!m.indexed, { ...m, indexed: true }]),
     acquireLease: ({ duration, evenIfHeld, holder }) =>
       Effect.flatMap(Clock.currentTimeMillis, (now) =>

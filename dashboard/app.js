@@ -1,0 +1,119 @@
+/**
+ * The dashboard: keeps what the live feed said, and draws it at most once a frame. Nothing is drawn while the page is
+ * out of view.
+ */
+import { chart } from "./chart.js"
+import * as f from "./format.js"
+import { connect } from "./live.js"
+import * as notices from "./notices.js"
+import * as views from "./views.js"
+
+const blocksShown = 12
+const reorgsShown = 8
+const samplesKept = 180
+
+const model = {
+  state: "connecting",
+  lostSince: undefined,
+  snapshot: undefined,
+  samples: [],
+  blocks: [],
+  reorgs: []
+}
+
+const charts = document.getElementById("charts")
+/** Which place of a sample each chart shows. */
+const drawn = [
+  [1, chart(charts, { title: "Blocks a second", format: f.rate })],
+  [2, chart(charts, { title: "Blocks behind", format: f.compact, floor: 10 })],
+  [3, chart(charts, { title: "Commit", format: f.millis, floor: 10 })],
+  [4, chart(charts, { title: "Blocks in flight", format: f.compact, floor: 10 })]
+]
+
+const draw = () => {
+  const { blocks, reorgs, samples, snapshot, state } = model
+  views.connection(state)
+  views.notice(notices.of(model))
+  if (snapshot === undefined) return
+  views.header(snapshot)
+  views.progress(snapshot)
+  views.stream(snapshot)
+  views.endpoints(snapshot)
+  views.newest(blocks, snapshot.at)
+  views.reorgs(reorgs, snapshot.at)
+  views.footer(snapshot)
+  for (const [place, paint] of drawn) {
+    paint(
+      samples.map((sample) => ({ at: sample[0], value: sample[place] })),
+      snapshot.at
+    )
+  }
+}
+
+let isDue = false
+const drawSoon = () => {
+  if (isDue || document.hidden) return
+  isDue = true
+  requestAnimationFrame(() => {
+    isDue = false
+    draw()
+  })
+}
+
+/** What was committed, and what was taken back again, in the order in which it happened. */
+const apply = (events) => {
+  for (const event of events) {
+    if (event.type === "block") model.blocks.unshift(event)
+    else {
+      model.blocks = model.blocks.filter(({ number }) => number <= event.ancestor)
+      const commit = Number(event.id)
+      if (!model.reorgs.some((known) => known.commit === commit)) model.reorgs.unshift({ ...event, commit })
+    }
+  }
+  model.blocks.sort((a, b) => b.number - a.number).splice(blocksShown)
+  model.reorgs.splice(reorgsShown)
+}
+
+const older = async () => {
+  const answer = await fetch(`/api/reorgs?limit=${reorgsShown}`)
+  if (!answer.ok) return
+  const { reorgs } = await answer.json()
+  const known = new Set(reorgs.map(({ commit }) => commit))
+  model.reorgs = [...model.reorgs.filter(({ commit }) => !known.has(commit)), ...reorgs].slice(0, reorgsShown)
+  drawSoon()
+}
+
+const addSample = (sample) => {
+  if (sample === null || model.samples.at(-1)?.[0] === sample[0]) return
+  model.samples.push(sample)
+  model.samples.splice(0, model.samples.length - samplesKept)
+}
+
+const onMessage = (message) => {
+  switch (message.type) {
+    case "welcome":
+      model.snapshot = message.snapshot
+      model.samples = message.history
+      model.blocks = []
+      model.reorgs = []
+      apply(message.events)
+      older().catch(() => undefined)
+      break
+    case "snapshot":
+      model.snapshot = message.snapshot
+      addSample(message.sample)
+      apply(message.events)
+      break
+  }
+  drawSoon()
+}
+
+document.addEventListener("visibilitychange", drawSoon)
+connect({
+  message: onMessage,
+  state: (state) => {
+    if (state === "lost" && model.state !== "lost") model.lostSince = Date.now()
+    model.state = state
+    drawSoon()
+  }
+})

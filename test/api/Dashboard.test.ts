@@ -1,0 +1,151 @@
+/**
+ * The dashboard in a browser: it shows what the feed says, in every state, to everybody. With TEST_SCREENSHOTS=folder
+ * the pictures are kept.
+ */
+import { createServer } from "node:http"
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Layer, PubSub, Scope } from "effect"
+import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
+import * as Dashboard from "../../src/api/Dashboard.ts"
+import { Live } from "../../src/api/Live.ts"
+import * as LiveSocket from "../../src/api/LiveSocket.ts"
+import { Settings } from "../../src/config/Settings.ts"
+import { violations } from "../support/accessibility.ts"
+import * as Browser from "../support/Browser.ts"
+import * as Program from "../support/Program.ts"
+import { moments, welcome } from "../support/snapshots.ts"
+
+const pictures = process.env["TEST_SCREENSHOTS"]
+const picture = (page: Browser.Page, name: string) =>
+  pictures === undefined ? Effect.void : page.screenshot(`${pictures}/${name}.png`)
+
+const settings = Settings.layer({ profile: "anvil" })
+
+/** The page, and a feed that says one thing; the answer is its address. */
+const serving = Effect.fnUntraced(function* (said: string) {
+  const live = Live.of({
+    enter: Effect.succeed(true),
+    clients: Effect.succeed(1),
+    welcome: Effect.succeed(said),
+    ticks: Effect.flatMap(PubSub.sliding<never>(1), PubSub.subscribe),
+    newest: Effect.succeed({ commit: 0, number: undefined }),
+    since: () => Effect.succeed({ _tag: "Events", events: [] })
+  })
+  const reorgs = HttpRouter.add(
+    "GET",
+    "/api/reorgs",
+    HttpServerResponse.jsonUnsafe({ reorgs: [], next_before: null })
+  )
+  const routes = Layer.mergeAll(Dashboard.layer, LiveSocket.layer, reorgs).pipe(
+    Layer.provide([Layer.succeed(Live, live), settings])
+  )
+  const server = yield* Layer.build(
+    HttpRouter.serve(routes, { disableLogger: true, disableListenLog: true }).pipe(
+      Layer.provideMerge(
+        NodeHttpServer.layer(createServer, {
+          port: 0,
+          host: "127.0.0.1",
+          gracefulShutdownTimeout: "100 millis"
+        })
+      )
+    )
+  )
+  return yield* Effect.provideContext(HttpServer.addressFormattedWith(Effect.succeed), server)
+})
+
+const views: ReadonlyArray<readonly [name: string, view: Browser.View]> = [
+  ["", Browser.desktop],
+  ["-dark", { ...Browser.desktop, scheme: "dark" }],
+  ["-phone", { width: 360, height: 740, scheme: "light" }],
+  ["-phone-dark", { width: 360, height: 740, scheme: "dark" }]
+]
+
+const sees: Readonly<Record<keyof typeof moments, RegExp>> = {
+  empty: /No blocks yet[\s\S]*no endpoint has answered[\s\S]*ECONNREFUSED/,
+  syncing:
+    /42\.1[\s\S]*9,214,381 blocks of 21,840,113[\s\S]*about 11 h[\s\S]*The endpoints are what limits the rate/,
+  full: /What comes after fetching does not keep up[\s\S]*waited 214 times[\s\S]*bottleneck/,
+  following: /following[\s\S]*100[\s\S]*Up to date with block 21,840,112[\s\S]*2 blocks taken back/,
+  retrying: /Trying again[\s\S]*connection refused/,
+  halted: /Halted: nothing is written until somebody has looked[\s\S]*block 21840048 was final/
+}
+
+describe.skipIf(Browser.executable === undefined)(
+  `the dashboard${Browser.executable === undefined ? " (skipped: no Chromium, see CHROMIUM)" : ""}`,
+  () => {
+    for (const [name, moment] of Object.entries(moments)) {
+      it.live(`${name}: says so, in light and dark, on a desk and on a phone`, () =>
+        Effect.gen(function* () {
+          const { open } = yield* Browser.launch
+          const page = yield* open(yield* serving(welcome(moment)))
+          yield* page.until('document.body.dataset.connection === "live"')
+          yield* page.until('document.getElementById("phase").textContent !== "connecting"')
+          const text = yield* page.evaluate<string>("document.body.innerText")
+          assert.match(text, sees[name as keyof typeof moments])
+          for (const [suffix, view] of views) {
+            yield* page.view(view)
+            yield* page.until(`innerWidth === ${view.width}`)
+            assert.deepStrictEqual(yield* violations(page), [], name + suffix)
+            yield* Effect.sleep("300 millis") // charts follow their width a frame later
+            yield* picture(page, name + suffix)
+          }
+          assert.deepStrictEqual(page.errors(), [])
+        })
+      )
+    }
+
+    it.live("says when the server is gone, and goes on when it is back", () =>
+      Effect.gen(function* () {
+        const { open } = yield* Browser.launch
+        const scope = yield* Scope.make()
+        const url = yield* Scope.provide(serving(welcome(moments.syncing)), scope)
+        const page = yield* open(url)
+        yield* page.until('document.body.dataset.connection === "live"')
+        yield* Scope.close(scope, Exit.void)
+        yield* page.until('/Disconnected/.test(document.getElementById("notice").innerText)')
+        assert.match(yield* page.evaluate<string>("document.body.innerText"), /Is the process running\?/)
+        assert.deepStrictEqual(yield* violations(page), [])
+        yield* picture(page, "disconnected")
+      })
+    )
+
+    it.live(
+      "shows a devnet live, asks no other host, and survives a restart of the server",
+      () =>
+        Effect.gen(function* () {
+          const dataDir = yield* Program.dataDir
+          const flags = ["--profile=anvil", "--traffic", `--data-dir=${dataDir}`]
+          const first = yield* Program.start(flags)
+          const url = yield* first.url
+          const { open } = yield* Browser.launch
+          const page = yield* open(url)
+          const newest = 'Number(document.querySelector("#blocks th").textContent.replaceAll(",", ""))'
+          yield* page.until(`document.querySelector("#blocks th") !== null && ${newest} > 3`, 60)
+          const before = yield* page.evaluate<number>(newest)
+          yield* page.until(`${newest} > ${before}`)
+          yield* page.until('document.querySelectorAll("#charts .line[d^=M]").length > 2')
+          assert.deepStrictEqual(yield* violations(page), [])
+          assert.deepStrictEqual(page.errors(), [])
+          const hosts = new Set(page.requests().map((request) => new URL(request).host))
+          assert.deepStrictEqual([...hosts], [new URL(url).host])
+          assert.isBelow(page.received(), 40_000)
+          if (pictures !== undefined) {
+            yield* Effect.log(
+              `${page.requests().length} requests, ${page.received()} bytes: ${page.requests().join(" ")}`
+            )
+          }
+          yield* picture(page, "devnet")
+
+          yield* first.kill("SIGTERM")
+          assert.deepStrictEqual(yield* first.exited, { code: 0, signal: null })
+          yield* page.until('document.body.dataset.connection === "lost"')
+          yield* Program.start(flags, { HTTP_PORT: new URL(url).port })
+          yield* page.until('document.body.dataset.connection === "live"', 60)
+          yield* page.until(`${newest} > ${before + 1}`, 60)
+          assert.isTrue(yield* page.evaluate<boolean>('document.getElementById("notice").hidden'))
+        }),
+      180_000
+    )
+  }
+)
