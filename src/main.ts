@@ -38,6 +38,9 @@ const run = (resolved: Resolved) =>
     // Another instance does the work: that is how two of them are meant to end up.
     Effect.catchTag(["LeaseHeld", "DataDirectoryHeld"], (held) => Effect.logInfo(held.message)),
     Effect.catch((error) => Effect.andThen(Effect.logError(error.message), new Failed())),
+    Effect.tapCauseIf(Cause.hasDies, (cause) =>
+      Effect.logFatal("ended by a bug").pipe(Effect.annotateLogs({ cause: Cause.pretty(cause) }))
+    ),
     Effect.provide(Logger.layer([logger(resolved)])),
     Effect.provideService(References.MinimumLogLevel, resolved.settings.logLevel)
   )

@@ -147,7 +147,7 @@ const make = Effect.gen(function* () {
       yield* gate.calm
       const to = target(settings, head.number)
       const known = (yield* Ref.get(scheduled)).at(-1)?.to ?? -1
-      const { tip } = yield* store.state
+      const { tip } = (yield* status.get).store
       const isKnown = to >= settings.startBlock && to <= Math.max(known, tip?.number ?? -1)
       const verify = isKnown ? [Plan.Verify({ number: to, head })] : []
       const gaps = Stream.paginate(

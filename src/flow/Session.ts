@@ -53,10 +53,12 @@ const make = Effect.gen(function* () {
   /** A chain is known by its id and its genesis; the id was checked with each endpoint's first use. */
   const identity = Effect.gen(function* () {
     const pinned = yield* store.identity
-    return {
+    const who: Identity = {
       chainId: settings.chainId,
       genesisHash: yield* source.genesis(pinned?.genesisHash)
-    } satisfies Identity
+    }
+    yield* store.pin(who)
+    return who
   }).pipe(
     Effect.tapError((fault) => status.update({ phase: "retrying", reason: fault.message })),
     Effect.tapError((fault) =>
@@ -118,7 +120,6 @@ const make = Effect.gen(function* () {
   const run = Effect.gen(function* () {
     const who = yield* Effect.raceFirst(identity, stopping)
     if (who === undefined) return "stopped" as const
-    yield* store.pin(who)
     let waiting = false
     while (true) {
       const led = yield* Effect.result(lead(who))
@@ -134,14 +135,16 @@ const make = Effect.gen(function* () {
         const error = led.failure
         if (error._tag === "StoreError" && !error.isRetryable) return yield* error
         if (error._tag === "LeaseHeld" && settings.whenHeld === "exit") return yield* error
-        yield* status.update({ phase: "waiting", reason: error.message, lease: yield* leaseRow })
+        // A database that does not answer is no hand-over, which readers are told to sit out.
+        const phase = error._tag === "LeaseHeld" ? "waiting" : "retrying"
+        yield* status.update({ phase, reason: error.message, lease: yield* leaseRow })
         if (!waiting)
           yield* Effect.logInfo("waiting for the lease").pipe(Effect.annotateLogs({ reason: error.message }))
         waiting = true
       } else {
         waiting = false
         yield* status.update({ phase: "waiting", reason: "the lease was lost" })
-        yield* Effect.logWarning("the lease was lost: another instance writes now")
+        yield* Effect.logWarning("the lease was lost: another instance may write now")
       }
       yield* Effect.timeoutOption(stopping, waitInterval)
       if (yield* Deferred.isDone(stopped)) return "stopped" as const

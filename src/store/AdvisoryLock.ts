@@ -11,7 +11,7 @@
  * lease's row does.
  */
 import { PgClient, PgConnection, PgTypes } from "@effect/sql-pg"
-import { Effect, Layer, Queue, type Scope } from "effect"
+import { Duration, Effect, Layer, Queue, type Scope } from "effect"
 import type { SqlError } from "effect/sql/SqlError"
 import { SessionLock } from "./SessionLock.ts"
 import { toStoreError } from "./SqlFailure.ts"
@@ -46,16 +46,29 @@ export const advisoryLock = Effect.fnUntraced(
   Effect.mapError(toStoreError("take the session lock"))
 )
 
+/**
+ * Whoever leads without the lock takes it as soon as it can be had: a stand-by that found it free would think the
+ * leader gone. So this is less than the second between two looks of a stand-by.
+ */
+const retryInterval = Duration.millis(400)
+
 /** The lock of a deployment's writer. */
 export const layer = (schema: string): Layer.Layer<SessionLock, never, PgClient.PgClient> =>
   Layer.effect(
     SessionLock,
     Effect.map(PgClient.PgClient, (client) => {
+      const lock = advisoryLock(`writer of ${schema}`)
+      const told = Effect.logWarning("the session lock's connection is gone: the lease alone holds now")
+      const pause = Effect.sleep(retryInterval)
+      const untilNext = ({ acquired, lost }: AdvisoryLock) => (acquired ? Effect.andThen(lost, told) : pause)
+      const keep = Effect.scoped(Effect.flatMap(lock, untilNext)).pipe(
+        Effect.catch(() => pause),
+        Effect.forever
+      )
       const tryLock = Effect.gen(function* () {
-        const { acquired, lost } = yield* advisoryLock(`writer of ${schema}`)
-        const told = Effect.logWarning("the session lock's connection is gone: the lease alone holds now")
-        if (acquired) yield* Effect.forkScoped(Effect.andThen(lost, told))
-        return acquired
+        const taken = yield* lock
+        yield* Effect.forkScoped(Effect.andThen(untilNext(taken), keep))
+        return taken.acquired
       })
       return { tryLock: Effect.provideService(tryLock, PgClient.PgClient, client) }
     })

@@ -15,7 +15,7 @@
 import { Effect } from "effect"
 import { Migrator, SqlClient } from "effect/sql"
 import { isSqlError, type SqlError } from "effect/sql/SqlError"
-import { transaction } from "./SqlFailure.ts"
+import { exclusive, transaction } from "./SqlFailure.ts"
 import { DatabaseFailure, StoreError } from "./Store.ts"
 import { createTable, tables } from "./Tables.ts"
 
@@ -35,7 +35,7 @@ export const run = ({
     const sql = yield* SqlClient.SqlClient
     yield* Effect.gen(function* () {
       yield* checkServer(sql)
-      yield* sql`select pg_advisory_xact_lock(hashtextextended(${`sluice migrations of ${schema}`}, 0))`
+      yield* exclusive(sql, `migrations of ${schema}`)
       const found = yield* sql`select 1 as found from pg_namespace where nspname = ${schema}`
       // `if not exists` would ask for a privilege that an operator who made the schema need not give.
       if (found.length === 0) yield* sql`create schema ${sql(schema)}`

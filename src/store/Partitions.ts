@@ -11,7 +11,7 @@
  */
 import { Effect, Ref } from "effect"
 import type { SqlClient } from "effect/sql"
-import { transaction } from "./SqlFailure.ts"
+import { exclusive, transaction } from "./SqlFailure.ts"
 import type { StoreError } from "./Store.ts"
 import { type Table, tables } from "./Tables.ts"
 
@@ -54,7 +54,7 @@ export const make = Effect.fnUntraced(function* (
     const missing = [...needed(numbers)].filter((start) => !have.has(start))
     if (missing.length === 0) return
     yield* Effect.gen(function* () {
-      yield* sql`select pg_advisory_xact_lock(hashtextextended(${`sluice partitions of ${schema}`}, 0))`
+      yield* exclusive(sql, `partitions of ${schema}`)
       for (const start of missing) {
         for (const table of tables) yield* create(table, start)
       }

@@ -89,3 +89,11 @@ export const transaction =
         Effect.mapError(toStoreError(operation))
       )
     })
+
+/**
+ * One instance at a time from here to the end of the transaction. A process that is stopped in between would keep all
+ * others waiting: the server ends its transaction.
+ */
+export const exclusive = (sql: SqlClient.SqlClient, key: string) =>
+  sql`select set_config('idle_in_transaction_session_timeout', '10s', true),
+    pg_advisory_xact_lock(hashtextextended(${`sluice ${key}`}, 0))`

@@ -113,9 +113,13 @@ export const make = Effect.fnUntraced(function* ({
 
   // Reading
 
+  /** Waits for a commit whose connection broke, and which the server goes on with. */
+  const settled = sql`select from ${name("sync_state")} for share`
+
   const state = sql<Rows.StateRow>`
     select ${sql.literal(Rows.stateColumns)}, c.level, c.ranges::text as ranges
     from ${name("sync_state")} s, ${name("coverage")} c`.pipe(
+    (read) => Effect.andThen(settled, read),
     Effect.map(Rows.toState),
     Effect.mapError(toStoreError("read the state")),
     bounded("read the state")
@@ -180,11 +184,12 @@ export const make = Effect.fnUntraced(function* ({
 
   /**
    * Holds the lease's row for the rest of the transaction. A process that is stopped while it does would keep others
-   * from taking over; PostgreSQL ends such a transaction.
+   * from taking over; PostgreSQL ends such a transaction once it has idled for as long as the lease had to live.
    */
   const guard = (blocks: ReadonlyArray<EncodedBlock>) => sql<GuardRow>`
     select l.epoch, l.holder,
-      set_config('idle_in_transaction_session_timeout', '30s', true) as stopped_after,
+      set_config('idle_in_transaction_session_timeout', greatest(1000, least(30000, ceil(
+        extract(epoch from l.expires_at - clock_timestamp()) * 1000)))::int8::text, true) as stopped_after,
       (select coalesce(string_agg((c.ranges * ${Coverage.multirange(blocks)}::int8multirange)::text, ' '), '')
         from ${name("coverage")} c) as overlap,
       b.number, b.hash, b.parent_hash

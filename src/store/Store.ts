@@ -104,6 +104,7 @@ export class Store extends Context.Service<
     readonly pin: (identity: Identity) => Effect.Effect<void, StoreError>
     /** What is pinned; undefined before the first `pin`. */
     readonly identity: Effect.Effect<Identity | undefined, StoreError>
+    /** What is committed; waits for what is being committed, even over a connection that is gone. */
     readonly state: Effect.Effect<StoreState, StoreError>
     /** The parts of `range` that are not covered at any level, ascending, at most `limit` of them. */
     readonly gaps: (range: BlockRange, limit: number) => Effect.Effect<ReadonlyArray<BlockRange>, StoreError>

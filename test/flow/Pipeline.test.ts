@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Stream } from "effect"
+import { Effect, Fiber, Layer, Stream } from "effect"
 import { Unavailable } from "../../src/rpc/ProviderFault.ts"
 import { Sluice } from "../../src/Sluice.ts"
-import { Store } from "../../src/store/Store.ts"
+import { DatabaseFailure, Store, StoreError } from "../../src/store/Store.ts"
 import { SimulatedChain } from "../support/SimulatedChain.ts"
 import { expectedTotals, isWhole, phaseIs, sluice, until, world } from "../support/simulated.ts"
 
@@ -66,6 +66,24 @@ describe("the pipeline over a simulated chain", () => {
         yield* until(Effect.map(tip, (number) => number === 42))
       }).pipe(Effect.provide(sluice({ confirmationDepth: 12 })))
     }).pipe(Effect.provide(world(50)))
+  )
+
+  it.effect("waits for a database that is away when the chain is to be pinned", () =>
+    Effect.gen(function* () {
+      const store = yield* Store
+      const reason = new DatabaseFailure({
+        operation: "pin",
+        detail: "gone",
+        isRetryable: true,
+        cause: undefined
+      })
+      let failures = 2
+      const pin: typeof store.pin = (identity) =>
+        failures-- > 0 ? Effect.fail(new StoreError({ reason })) : store.pin(identity)
+      yield* until(isWhole).pipe(
+        Effect.provide(Layer.provide(sluice(), Layer.succeed(Store, Store.of({ ...store, pin }))))
+      )
+    }).pipe(Effect.provide(world(20)))
   )
 
   it.effect("fills what a lowered start block, and holes, leave open", () =>

@@ -2,10 +2,11 @@
  * What only a server can show: several connections at once, and connections that die.
  */
 import { expect, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Layer, Redacted, Schedule } from "effect"
+import { Deferred, Effect, Exit, Fiber, Layer, Redacted, Schedule, Scope } from "effect"
 import { SqlClient } from "effect/sql"
-import { advisoryLock } from "../../src/store/AdvisoryLock.ts"
+import { advisoryLock, layer as sessionLock } from "../../src/store/AdvisoryLock.ts"
 import * as Postgres from "../../src/store/Postgres.ts"
+import { SessionLock } from "../../src/store/SessionLock.ts"
 import * as SqlStore from "../../src/store/SqlStore.ts"
 import { Store, type StoreError } from "../../src/store/Store.ts"
 import * as TestPostgres from "../support/Postgres.ts"
@@ -147,6 +148,38 @@ it.live("instances that start at once migrate once", () =>
   }).pipe(Effect.provide(database, { local: true }))
 )
 
+it.live("the tables are made in transactions that may not idle: a process may be stopped in the middle", () =>
+  Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+    yield* sql.unsafe(`create function refuse() returns event_trigger language plpgsql as $$ begin
+      if current_setting('idle_in_transaction_session_timeout') = '0' then raise 'may idle for ever'; end if;
+    end $$`)
+    yield* sql.unsafe("create event trigger refuse on ddl_command_end execute function refuse()")
+    const store = yield* SqlStore.make({ schema, partitionBlocks: 2 })
+    yield* store.acquireLease({ holder: "one", duration: 60_000, evenIfHeld: false })
+    expect((yield* store.append({ epoch: 1, blocks, finalized: undefined })).totals.blocks).toBe(3)
+  }).pipe(Effect.provide(database, { local: true }))
+)
+
+it.live("the state waits for a commit that the server goes on with", () =>
+  Effect.gen(function* () {
+    const store = yield* Store
+    const sql = yield* SqlClient.SqlClient
+    const written = yield* Deferred.make<void>()
+    const commit = yield* sql
+      .unsafe(`update "${schema}".sync_state set blocks = 7`)
+      .pipe(
+        Effect.andThen(Deferred.succeed(written, undefined)),
+        Effect.andThen(waiting(sql, 1)),
+        sql.withTransaction,
+        Effect.forkChild
+      )
+    yield* Deferred.await(written)
+    expect((yield* store.state).totals.blocks).toBe(7)
+    yield* Fiber.join(commit)
+  }).pipe(provideStore)
+)
+
 it.live("survives the loss of every connection", () =>
   Effect.gen(function* () {
     const store = yield* Store
@@ -173,6 +206,28 @@ it.live("an advisory lock is one session's, and its loss is told", () =>
     yield* taken.lost
     expect((yield* Effect.scoped(advisoryLock("k"))).acquired).toBe(true)
   }).pipe(Effect.scoped, Effect.provide(database, { local: true }))
+)
+
+it.live("whoever leads has the session lock anew as soon as it can be had", () =>
+  Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+    const { tryLock } = yield* SessionLock
+    const holders = sql<{ readonly pid: number }>`
+      select pid from pg_locks where locktype = 'advisory' and granted`
+    const held = Effect.repeat(holders, {
+      schedule: Schedule.spaced("10 millis"),
+      until: (rows) => rows.length === 1
+    })
+    // It was another's, and its connection broke.
+    const other = yield* Scope.make()
+    expect(yield* Scope.provide(tryLock, other)).toBe(true)
+    expect(yield* tryLock).toBe(false)
+    yield* Scope.close(other, Exit.void)
+    const [first] = yield* held
+    // Ours broke.
+    yield* sql`select pg_terminate_backend(${first?.pid}, 5000)`
+    expect((yield* held)[0]?.pid).not.toBe(first?.pid)
+  }).pipe(Effect.scoped, Effect.provide(Layer.provideMerge(sessionLock(schema), database), { local: true }))
 )
 
 it.live("errors do not tell the URL", () =>

