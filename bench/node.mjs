@@ -1,5 +1,5 @@
 /**
- * A JSON-RPC node that costs next to nothing: `node bench/node.mjs [--port n] [--latency ms] [--blocks n]`.
+ * A JSON-RPC node that costs next to nothing: `node bench/node.mjs [--port n] [--latency ms] [--blocks n] [--density share]`.
  *
  * Its answers lie in one buffer, as the bytes that go out, and a batch is answered by putting them behind one another:
  * with two cores for node, indexer and database, what the node spends is missing in what it measures.
@@ -17,7 +17,8 @@ const { values: options } = parseArgs({
   options: {
     port: { type: "string", default: "0" },
     latency: { type: "string", default: "0" },
-    blocks: { type: "string", default: "1000" }
+    blocks: { type: "string", default: "1000" },
+    density: { type: "string", default: "1" }
   }
 })
 
@@ -25,7 +26,7 @@ const { values: options } = parseArgs({
 process.on("disconnect", () => process.exit(0))
 for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => process.exit(0))
 
-const chain = await load({ blocks: Number(options.blocks), log: print })
+const chain = await load({ blocks: Number(options.blocks), density: Number(options.density), log: print })
 const latency = Number(options.latency)
 const answers = readFileSync(answersFile(chain.folder))
 const head = chain.blocks

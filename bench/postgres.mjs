@@ -45,6 +45,7 @@ import { cpuOf, treeCpu } from "./proc.mjs"
  * @property {(name: string) => Promise<string>} create A fresh database; its URL.
  * @property {(name: string) => Promise<void>} drop
  * @property {() => Promise<void>} checkpoint Writes out what earlier runs left behind.
+ * @property {(signal: NodeJS.Signals) => void} signal To all its processes; fails for a server of yours.
  * @property {() => number | undefined} cpuSeconds Of all its processes, ended ones too; undefined on another machine.
  * @property {() => Promise<void>} stop
  */
@@ -260,6 +261,10 @@ const serve = async ({ end, pid, url, where }) => {
     drop: (name) => connected((client) => client.query(`drop database if exists "${name}" with (force)`)),
     // A user who may not is fine: checkpoints then come when they come.
     checkpoint: () => connected((client) => client.query("checkpoint").catch(() => {})),
+    signal: (signal) => {
+      if (pid === undefined) throw new Error("Only a server that was started here can be stopped")
+      process.kill(-pid, signal)
+    },
     cpuSeconds: () => (found.postmaster === undefined ? undefined : treeCpu(found.postmaster)),
     stop: end
   }
