@@ -154,7 +154,8 @@ const endpoints = Layer.unwrap(
   })
 )
 
-const source = Layer.unwrap(Effect.map(Settings, RpcSource.layer)).pipe(
+/** The chain of the settings. */
+export const layerSource = Layer.unwrap(Effect.map(Settings, RpcSource.layer)).pipe(
   Layer.provide([endpoints, WebSocket.layer]),
   Layer.provide(http)
 )
@@ -176,7 +177,8 @@ const database = Layer.unwrap(
   })
 )
 
-const store = Layer.unwrap(
+/** The store of the settings, migrated. */
+export const layerStore = Layer.unwrap(
   Effect.map(Settings, ({ databaseSchema, partitionBlocks }) =>
     StoredEndpoints.layer(databaseSchema).pipe(
       Layer.provideMerge(SqlStore.layer({ schema: databaseSchema, partitionBlocks }))
@@ -185,4 +187,7 @@ const store = Layer.unwrap(
 ).pipe(Layer.provideMerge(database))
 
 /** Syncing as the settings say. The database comes first: who does not get it starts no devnet either. */
-export const layerFromSettings = layerCore.pipe(Layer.provideMerge(source), Layer.provideMerge(store))
+export const layerFromSettings = layerCore.pipe(
+  Layer.provideMerge(layerSource),
+  Layer.provideMerge(layerStore)
+)

@@ -5,11 +5,12 @@
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import { Cause, Effect, Exit, Layer, Logger, References, Runtime, Schema } from "effect"
+import { Cause, Effect, Exit, Layer, Logger, MutableRef, References, Runtime, Schema } from "effect"
 import * as Server from "./api/Server.ts"
 import * as Cli from "./Cli.ts"
 import { type Resolved, Settings } from "./config/Settings.ts"
 import * as Gauges from "./flow/Gauges.ts"
+import * as Maintenance from "./Maintenance.ts"
 import * as Progress from "./Progress.ts"
 import { layerFromSettings, Sluice } from "./Sluice.ts"
 import * as Telemetry from "./Telemetry.ts"
@@ -48,13 +49,44 @@ const run = (resolved: Resolved) =>
 const logger = ({ settings }: Resolved) =>
   settings.logFormat === "pretty" ? Logger.consolePretty() : Logger.consoleJson
 
-/** A signal is an order, not a failure: what was whole is committed by then. */
+/** Like `run`, for a command that writes its report to standard output: logs go to standard error. */
+const maintain = <E extends { readonly _tag: string; readonly message: string }, R>(
+  resolved: Resolved,
+  command: Effect.Effect<void, E, R | Settings>
+) =>
+  Effect.sync(() => MutableRef.set(stopped, Cli.exitCodes.failed)).pipe(
+    Effect.andThen(Effect.forEach(resolved.warnings, (warning) => Effect.logWarning(warning))),
+    Effect.andThen(command),
+    Effect.provide(Settings.layerResolved(resolved)),
+    Effect.catch((error) => {
+      if (error instanceof Maintenance.SomethingFound) return Effect.fail(new Failed())
+      const held = error._tag === "LeaseHeld" || error._tag === "DataDirectoryHeld"
+      const advice = held ? "; stop it first" : ""
+      return Effect.andThen(Effect.logError(`${error.message}${advice}`), new Failed())
+    }),
+    Effect.provide(Logger.layer([logToError(resolved)])),
+    Effect.provideService(Logger.LogToStderr, true),
+    Effect.provideService(References.MinimumLogLevel, resolved.settings.logLevel)
+  )
+
+const logToError = ({ settings }: Resolved) =>
+  settings.logFormat === "pretty" ? Logger.consolePretty() : Logger.withConsoleError(Logger.formatJson)
+
+/**
+ * The exit code after a signal, which is an order and no failure: what was whole is committed by then. Only an audit that
+ * was stopped halfway must not end as if it had found nothing.
+ */
+const stopped = MutableRef.make<number>(Cli.exitCodes.ok)
+
 const teardown: Runtime.Teardown = (exit, onExit) =>
   Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
-    ? onExit(Cli.exitCodes.ok)
+    ? onExit(MutableRef.get(stopped))
     : Runtime.defaultTeardown(exit, onExit)
 
-Cli.make({ version, env: process.env, run }).pipe(
-  Effect.provide(NodeServices.layer),
-  NodeRuntime.runMain({ teardown, disableErrorReporting: true })
-)
+Cli.make({
+  version,
+  env: process.env,
+  run,
+  verify: (resolved, flags) => maintain(resolved, Maintenance.verify(flags)),
+  gaps: (resolved, flags) => maintain(resolved, Maintenance.gaps(flags))
+}).pipe(Effect.provide(NodeServices.layer), NodeRuntime.runMain({ teardown, disableErrorReporting: true }))

@@ -118,6 +118,10 @@ export const mayHaveNewRules = (chainId: number, block: RpcBlock): boolean =>
 export const hashesSidecars = (chainId: number, block: RpcBlock): boolean =>
   developmentChains.has(chainId) && block.transactions.some((transaction) => "blobs" in transaction)
 
+/** The same of a block whose sidecars nobody kept. */
+export const mayHashSidecars = (chainId: number, block: RpcBlock): boolean =>
+  developmentChains.has(chainId) && block.transactions.some(({ type }) => Number(type) === 3)
+
 /** Some nodes leave out `depositReceiptVersion`, and then nobody can tell what the receipts root covers. */
 export const lacksDepositVersion = (chainId: number, { block, receipts }: RawBlock): boolean =>
   hasDeposits(chainId) &&

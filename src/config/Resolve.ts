@@ -91,7 +91,8 @@ const nothing: Raw = { text: undefined, origin: "default" }
 const crossChecks = (
   named: Naming,
   raws: Readonly<Record<string, Raw>>,
-  profile: ProfileShape
+  profile: ProfileShape,
+  needsChain: boolean
 ): ReadonlyArray<Problem> => {
   const problems: Array<Problem> = []
   const rawOf = (name: SettingName): Raw => raws[name] ?? nothing
@@ -113,7 +114,7 @@ const crossChecks = (
     report("criticalWatermarkPct", `a percentage not below ${nameOf("highWatermarkPct")}, which is ${high}`)
   }
   const isAnvil = profile.name === "anvil"
-  if (!isAnvil && !rawOf("rpcUrls").text) {
+  if (needsChain && !isAnvil && !rawOf("rpcUrls").text) {
     report("rpcUrls", `${declarations.rpcUrls.expected}; the ${profile.name} profile needs it`)
   }
   if (!isAnvil && valueOf(declarations.traffic.schema, "traffic") === true) {
@@ -159,6 +160,7 @@ const settle = Effect.fnUntraced(function* (given: {
   readonly named: Naming
   readonly lookup: Lookup
   readonly host: HostShape
+  readonly needsChain: boolean
   readonly warnings: ReadonlyArray<string>
 }): Effect.fn.Return<Resolved, SettingsError> {
   // A stand-in lets the other settings be checked in the same go; nothing is resolved with it.
@@ -186,7 +188,9 @@ const settle = Effect.fnUntraced(function* (given: {
   const known = new Set(wrong.map((problem) => problem.setting))
   if (given.profile !== undefined) {
     wrong.push(
-      ...crossChecks(given.named, raws, given.profile).filter((problem) => !known.has(problem.setting))
+      ...crossChecks(given.named, raws, given.profile, given.needsChain).filter(
+        (problem) => !known.has(problem.setting)
+      )
     )
   }
   if (wrong.length > 0) {
@@ -222,6 +226,8 @@ export interface ResolveInput {
   readonly flags: Readonly<Record<string, string | undefined>>
   readonly env: Readonly<Record<string, string | undefined>>
   readonly host: HostShape
+  /** Whether a provider has to be named, where the profile has no chain of its own. Default true. */
+  readonly needsChain?: boolean
 }
 
 /** What the command line does. The profile has to be named. */
@@ -243,6 +249,7 @@ export const resolve = Effect.fnUntraced(function* (
     named: byFlagOrVariable,
     lookup,
     host: input.host,
+    needsChain: input.needsChain ?? true,
     warnings: nearMisses(
       input.env,
       all.map(([, setting]) => setting.env)
@@ -266,5 +273,6 @@ export const resolveOptions = (
       return option === undefined ? undefined : present(textOf(option), "option")
     },
     host,
+    needsChain: true,
     warnings: []
   })

@@ -6,8 +6,10 @@
  * crash are recovered from in the same way.
  */
 import { Context, Effect, Layer, Ref, Schedule, Sink, Stream } from "effect"
+import type { BlockRange } from "../chain/BlockRange.ts"
 import { Settings } from "../config/Settings.ts"
 import type { ProviderFault } from "../rpc/ProviderFault.ts"
+import * as Coverage from "../store/Coverage.ts"
 import type { Identity } from "../store/Store.ts"
 import { Store, type StoreError } from "../store/Store.ts"
 import { BackPressure } from "./BackPressure.ts"
@@ -62,6 +64,9 @@ const batch = (blocks: number) =>
       })
   )
 
+const appended = (steps: ReadonlyArray<Step>): ReadonlyArray<BlockRange> =>
+  Coverage.runs(steps.flatMap((step) => (step._tag === "Append" ? [step.block] : [])))
+
 const make = Effect.gen(function* () {
   const settings = yield* Settings
   const heads = yield* Heads
@@ -77,7 +82,7 @@ const make = Effect.gen(function* () {
     yield* gate.reset
     yield* status.update({ sequenced: undefined })
     yield* status.committed(0, yield* store.state)
-    const { due, giveBack, plan } = yield* planner.start
+    const { committed, due, giveBack, plan } = yield* planner.start
     const sequence = yield* sequencer.start(identity)
     const lost = yield* Ref.make<ProviderFault | undefined>(undefined)
 
@@ -98,7 +103,7 @@ const make = Effect.gen(function* () {
       Stream.aggregateWithin(batch(settings.batchSize), Schedule.spaced(settings.flushInterval)),
       Stream.map(({ steps }) => steps),
       Stream.buffer({ capacity: batchesAhead }),
-      Stream.runForEach((steps) => writer.commit(epoch, steps))
+      Stream.runForEach((steps) => Effect.andThen(writer.commit(epoch, steps), committed(appended(steps))))
     )
     if (yield* complete) return true
     // Up to END_BLOCK there is no later head that would bring back what was lost: that is for the next run.

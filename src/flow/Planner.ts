@@ -39,6 +39,8 @@ export type FetchPlan = Data.TaggedEnum.Value<Plan, "Fetch">
 
 export interface Planning {
   readonly plan: (head: BlockHeader) => Stream.Stream<Plan, StoreError>
+  /** These are in the store: from now on its coverage tells whether they have to be fetched. */
+  readonly committed: (ranges: ReadonlyArray<BlockRange.BlockRange>) => Effect.Effect<void>
   /** The latest head whenever something that was given back is due. */
   readonly due: Stream.Stream<BlockHeader>
   /** These blocks of a plan could not be had; `bytes` of the gate's room were still theirs, where they were last. */
@@ -98,8 +100,9 @@ const make = Effect.gen(function* () {
 
     /** The gaps of one page, cut to what is not scheduled, and where the next page starts. */
     const gapsFrom = Effect.fnUntraced(function* (range: BlockRange.BlockRange) {
-      const gaps = yield* store.gaps(range, gapPage)
+      // Before the gaps: what is committed in between is in one of the two.
       const taken = yield* Ref.get(scheduled)
+      const gaps = yield* store.gaps(range, gapPage)
       const last = gaps.at(-1)
       const left = gaps.map((gap) => BlockRange.subtract(gap, taken))
       const merged = gaps.filter((gap, i) => !isWhole(gap, left[i] ?? []))
@@ -194,7 +197,11 @@ const make = Effect.gen(function* () {
       )
     })
 
+    const committed: Planning["committed"] = (ranges) =>
+      Ref.update(scheduled, (before) => before.flatMap((range) => BlockRange.subtract(range, ranges)))
+
     return {
+      committed,
       plan: (head: BlockHeader) => Stream.unwrap(plan(head)),
       due: Stream.fromEffectRepeat(Queue.take(signals)).pipe(
         Stream.mapEffect(() => heads.latest),

@@ -15,6 +15,7 @@
 import { Effect } from "effect"
 import { Migrator, SqlClient } from "effect/sql"
 import { isSqlError, type SqlError } from "effect/sql/SqlError"
+import * as Digest from "./Digest.ts"
 import { exclusive, transaction } from "./SqlFailure.ts"
 import { DatabaseFailure, StoreError } from "./Store.ts"
 import { createTable, tables } from "./Tables.ts"
@@ -44,7 +45,8 @@ export const run = ({
         loader: Migrator.fromRecord({
           "1_tables": firstTables({ partitionBlocks, schema }),
           "2_endpoints": endpoints(schema),
-          "3_feed": feed(schema)
+          "3_feed": feed(schema),
+          "4_digests": digests(schema)
         })
       }).pipe(
         Effect.catchTag("MigrationError", (error) =>
@@ -158,4 +160,10 @@ const feed = Effect.fnUntraced(function* (schema: string) {
       add column feed_id int8 not null default 0,
       add column feed_floor int8 not null default 0`
   yield* sql`update ${name("sync_state")} set feed_id = 1, feed_floor = 1 where blocks > 0`
+})
+
+/** The functions of `Digest`. */
+const digests = Effect.fnUntraced(function* (schema: string) {
+  const sql = yield* SqlClient.SqlClient
+  for (const create of Digest.createFunctions(schema)) yield* sql.unsafe(create)
 })

@@ -19,14 +19,15 @@
 import { PgTypes } from "@effect/sql-pg"
 import { Duration, Effect, Layer, Schedule } from "effect"
 import { SqlClient } from "effect/sql"
-import type { BlockHeader, Hex } from "../chain/Block.ts"
 import type { EncodedBlock } from "./Columns.ts"
 import * as Coverage from "./Coverage.ts"
 import * as FeedRows from "./FeedRows.ts"
+import * as Guard from "./Guard.ts"
 import * as Inserts from "./Inserts.ts"
 import * as LeaseRow from "./LeaseRow.ts"
 import * as Migrations from "./Migrations.ts"
 import * as Partitions from "./Partitions.ts"
+import * as Replace from "./Replace.ts"
 import * as Rows from "./Rows.ts"
 import { toStoreError, transaction } from "./SqlFailure.ts"
 import {
@@ -36,7 +37,6 @@ import {
   Duplicate,
   type Identity,
   IdentityMismatch,
-  LinkMismatch,
   Store,
   StoreError
 } from "./Store.ts"
@@ -92,6 +92,7 @@ export const make = Effect.fnUntraced(function* ({
   })
   const inserts = Inserts.make(sql, schema)
   const feed = FeedRows.make(sql, { schema, commits: feedCommits })
+  const guard = Guard.make(sql, schema)
 
   const bounded =
     (operation: string) =>
@@ -182,38 +183,13 @@ export const make = Effect.fnUntraced(function* ({
 
   // Writing
 
-  /**
-   * Holds the lease's row for the rest of the transaction. A process that is stopped while it does would keep others
-   * from taking over; PostgreSQL ends such a transaction once it has idled for as long as the lease had to live.
-   */
-  const guard = (blocks: ReadonlyArray<EncodedBlock>) => sql<GuardRow>`
-    select l.epoch, l.holder,
-      set_config('idle_in_transaction_session_timeout', greatest(1000, least(30000, ceil(
-        extract(epoch from l.expires_at - clock_timestamp()) * 1000)))::int8::text, true) as stopped_after,
-      (select coalesce(string_agg((c.ranges * ${Coverage.multirange(blocks)}::int8multirange)::text, ' '), '')
-        from ${name("coverage")} c) as overlap,
-      b.number, b.hash, b.parent_hash
-    from ${name("lease")} l
-    left join ${name("blocks")} b on b.number = any(${Rows.int8s(seams(blocks))}::int8[])
-    for key share of l`
-
-  const checkEpoch = (epoch: number, row: GuardRow | undefined) =>
-    // Epoch 0 is the row before its first holder.
-    row !== undefined && epoch > 0 && Number(row.epoch) === epoch
-      ? Effect.void
-      : LeaseRow.fenced(
-          epoch,
-          row === undefined ? undefined : { epoch: Number(row.epoch), holder: row.holder }
-        )
-
   const append = Effect.fnUntraced(function* ({ blocks, epoch, finalized }: Append) {
     yield* partitions.ensure(blocks.map(({ number }) => number))
     return yield* Effect.gen(function* () {
-      const rows = yield* guard(blocks)
-      yield* checkEpoch(epoch, rows[0])
+      const rows = yield* guard(epoch, blocks)
       const twice = Coverage.firstOf(rows[0]?.overlap ?? "") ?? repeated(blocks)
       if (twice !== undefined) return yield* fail(new Duplicate({ detail: `block ${twice}` }))
-      const wrong = mismatch(blocks, rows.flatMap(neighbour))
+      const wrong = Guard.mismatch(blocks, rows.flatMap(Guard.neighbour))
       if (wrong !== undefined) return yield* fail(wrong)
       yield* inserts(blocks)
       return Rows.toState(yield* record(blocks, finalized))
@@ -251,8 +227,7 @@ export const make = Effect.fnUntraced(function* ({
   const rollback = Effect.fnUntraced(
     function* ({ ancestor, epoch }: { readonly epoch: number; readonly ancestor: number }) {
       const above = int8(ancestor)
-      const [row] = yield* guard([])
-      yield* checkEpoch(epoch, row)
+      yield* guard(epoch, [])
       const [final] = yield* sql<{ readonly finalized: bigint | null }>`
         select s.finalized from ${name("sync_state")} s
         where exists (select from ${name("blocks")} where number > ${above} and number <= s.finalized)`
@@ -333,46 +308,10 @@ export const make = Effect.fnUntraced(function* ({
     events: (after, limit) => bounded("read the feed")(feed.events(after, limit)),
     reorgs: (options) => bounded("read the reorgs")(feed.reorgs(options)),
     ensureIndexes,
+    ...Replace.make({ sql, schema, feed, guard, inserts, partitions }),
     ...LeaseRow.make(sql, schema)
   })
 })
 
-interface GuardRow {
-  readonly epoch: bigint
-  readonly holder: string
-  readonly overlap: string
-  readonly number: bigint | null
-  readonly hash: Uint8Array | null
-  readonly parent_hash: Uint8Array | null
-}
-
-/** A committed block beside the batch. */
-type Neighbour = Omit<BlockHeader, "timestamp">
-
-const neighbour = ({ hash, number, parent_hash }: GuardRow): ReadonlyArray<Neighbour> =>
-  number === null || hash === null || parent_hash === null
-    ? []
-    : [{ number: Number(number), hash: Rows.toHex(hash), parentHash: Rows.toHex(parent_hash) }]
-
-/** The numbers directly below and above each run of adjacent blocks. */
-const seams = (blocks: ReadonlyArray<EncodedBlock>): ReadonlyArray<number> =>
-  Coverage.runs(blocks).flatMap(({ from, to }) => [from - 1, to + 1])
-
 const repeated = (blocks: ReadonlyArray<EncodedBlock>): number | undefined =>
   blocks.find(({ number }, i) => number <= (blocks[i - 1]?.number ?? -1))?.number
-
-/** The first block whose parent is another than the block below it, among these blocks and their neighbours. */
-const mismatch = (
-  blocks: ReadonlyArray<EncodedBlock>,
-  neighbours: ReadonlyArray<Neighbour>
-): LinkMismatch | undefined => {
-  const at = new Map<number, Neighbour>()
-  for (const block of [...neighbours, ...blocks]) at.set(block.number, block)
-  const hashBelow = (number: number): Hex | undefined => at.get(number - 1)?.hash
-  for (const upper of blocks.flatMap(({ number }) => [at.get(number), at.get(number + 1)])) {
-    const storedHash = upper === undefined ? undefined : hashBelow(upper.number)
-    if (upper === undefined || storedHash === undefined || storedHash === upper.parentHash) continue
-    return new LinkMismatch({ number: upper.number, parentHash: upper.parentHash, storedHash })
-  }
-  return undefined
-}

@@ -134,6 +134,20 @@ export class Store extends Context.Service<
       readonly before: number | undefined
       readonly limit: number
     }) => Effect.Effect<ReadonlyArray<RecordedReorg>, StoreError>
+    /**
+     * Exchanges all rows of the blocks of `range` for those of `blocks`, which are all of that range or none of it, in
+     * one transaction with coverage, totals and tip. For mending what is stored; finality is no obstacle. Fails with
+     * `LinkMismatch` when they do not fit a committed neighbour, with `Fenced` as above. Returns the state after it.
+     */
+    readonly replace: (options: {
+      readonly epoch: number
+      readonly range: BlockRange
+      readonly blocks: ReadonlyArray<EncodedBlock>
+      /** Neighbours of the range that are to be replaced too, and so prove nothing against these blocks. */
+      readonly unsure: ReadonlyArray<number>
+    }) => Effect.Effect<StoreState, StoreError>
+    /** Sets totals and tip to what the tables hold. Reads all of them: minutes where there are billions of rows. */
+    readonly recount: (epoch: number) => Effect.Effect<void, StoreError>
     /** Builds the secondary indexes if they are not there yet; idempotent. True when it built some. */
     readonly ensureIndexes: Effect.Effect<boolean, StoreError>
     /**

@@ -5,6 +5,7 @@ import { TestConsole } from "effect/testing"
 import * as Cli from "../../src/Cli.ts"
 import { Host } from "../../src/config/Host.ts"
 import type { Resolved } from "../../src/config/Settings.ts"
+import type { Range, VerifyFlags } from "../../src/Maintenance.ts"
 import { host } from "./support.ts"
 
 class Broken extends Schema.TaggedError<Broken>()("Broken", {}) {}
@@ -17,15 +18,23 @@ const invoke = (
 ) =>
   Effect.gen(function* () {
     const ran = yield* Ref.make<Resolved | undefined>(undefined)
+    const asked = yield* Ref.make<Range | VerifyFlags | undefined>(undefined)
     const result = yield* Effect.result(
-      Cli.make({ version: "1.2.3", env, run: (resolved) => Effect.andThen(Ref.set(ran, resolved), run) })
+      Cli.make({
+        version: "1.2.3",
+        env,
+        run: (resolved) => Effect.andThen(Ref.set(ran, resolved), run),
+        verify: (resolved, flags) => Effect.andThen(Ref.set(ran, resolved), Ref.set(asked, flags)),
+        gaps: (resolved, flags) => Effect.andThen(Ref.set(ran, resolved), Ref.set(asked, flags))
+      })
     )
     return {
       code: Result.isSuccess(result) ? 0 : Runtime.getErrorExitCode(result.failure),
       reported: Result.isSuccess(result) || Runtime.getErrorReported(result.failure),
       out: (yield* TestConsole.logLines).join("\n"),
       err: (yield* TestConsole.errorLines).join("\n"),
-      ran: yield* Ref.get(ran)
+      ran: yield* Ref.get(ran),
+      asked: yield* Ref.get(asked)
     }
   }).pipe(
     Effect.provide([
@@ -89,6 +98,20 @@ describe("config", () => {
   )
 })
 
+describe("verify and gaps", () => {
+  it.effect("take a range, and need no provider", () =>
+    Effect.gen(function* () {
+      const verify = yield* invoke(["verify", "--profile=mainnet", "--from=5", "--sample", "0", "--repair"])
+      expect([verify.code, verify.err]).toEqual([0, ""])
+      expect(verify.ran?.settings.rpcUrls).toEqual([])
+      expect(verify.asked).toEqual({ from: 5, to: undefined, sample: 0, repair: true, json: false })
+      const gaps = yield* invoke(["--profile=mainnet", "gaps", "--to=9", "--json"])
+      expect([gaps.code, gaps.err]).toEqual([0, ""])
+      expect(gaps.asked).toEqual({ from: undefined, to: 9, json: true })
+    })
+  )
+})
+
 describe("what is wrong is said on standard error, with exit code 2 and no stack", () => {
   const cases: ReadonlyArray<readonly [args: ReadonlyArray<string>, said: ReadonlyArray<string>]> = [
     [[], ["PROFILE (or --profile)", "one of anvil, sepolia, mainnet"]],
@@ -98,7 +121,12 @@ describe("what is wrong is said on standard error, with exit code 2 and no stack
     ],
     [["config", "--profile=mainnet"], ["RPC_URL (or --rpc-url)"]],
     [["--htp-port=1"], ["unknown flag --htp-port; did you mean --http-port?"]],
-    [["start"], ["unknown command start"]],
+    [["start"], ["unknown command start; there are config, verify, gaps"]],
+    [
+      ["verify", "--profile=anvil", "--from=-1"],
+      ["--from", "not below 0"]
+    ],
+    [["gaps", "--profile=anvil", "--to=x"], ["--to"]],
     [["https://eth.example.com/S3CR3T"], ["unknown command https://eth.example.com/…"]],
     [["config", "https://eth.example.com/S3CR3T"], ["unexpected argument https://eth.example.com/…"]],
     [["--profile"], ["--profile needs a value"]],
@@ -124,6 +152,8 @@ it.effect.each<readonly [ReadonlyArray<string>]>([
   [["--help"]],
   [["-h"]],
   [["config", "--help"]],
+  [["verify", "--help"]],
+  [["gaps", "--help"]],
   [["--bogus", "--help"]]
 ])("%j helps", ([args]) =>
   Effect.gen(function* () {

@@ -97,6 +97,21 @@ describe("the pipeline over a simulated chain", () => {
     }).pipe(Effect.provide(world(50)))
   )
 
+  it.effect("fills a hole that appears while it runs with the next head", () =>
+    Effect.gen(function* () {
+      const chain = yield* SimulatedChain
+      const store = yield* Store
+      yield* Effect.gen(function* () {
+        yield* until(isWhole)
+        const epoch = (yield* store.readLease)?.epoch ?? 0
+        yield* store.replace({ epoch, range: { from: 20, to: 24 }, blocks: [], unsure: [] })
+        assert.isFalse(yield* isWhole)
+        yield* chain.mine(1)
+        yield* until(isWhole)
+      }).pipe(Effect.provide(sluice()))
+    }).pipe(Effect.provide(world(50)))
+  )
+
   it.effect("faults give blocks back, and bring them back by themselves", () =>
     Effect.gen(function* () {
       const chain = yield* SimulatedChain

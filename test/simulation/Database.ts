@@ -113,6 +113,8 @@ const pglite: Effect.Effect<Database, never, Scope.Scope> = Effect.gen(function*
       headers: (range) => real(store.headers(range)),
       append: (append) => real(store.append(append)),
       rollback: (rollback) => real(store.rollback(rollback)),
+      replace: (replace) => real(store.replace(replace)),
+      recount: (epoch) => real(store.recount(epoch)),
       events: (after, limit) => real(store.events(after, limit)),
       reorgs: (options) => real(store.reorgs(options)),
       ensureIndexes: real(store.ensureIndexes),

@@ -121,11 +121,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     "the epoch is not looked at",
     5,
     [
-      [
-        "store/SqlStore.ts",
-        "row !== undefined && epoch > 0 && Number(row.epoch) === epoch",
-        "row !== undefined"
-      ]
+      ["store/Guard.ts", "row !== undefined && epoch > 0 && Number(row.epoch) === epoch", "row !== undefined"]
     ],
     "pglite"
   ),

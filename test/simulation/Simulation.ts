@@ -190,6 +190,8 @@ export const run = Effect.fnUntraced(
         rollback: (rollback) => through("rollback", s.rollback(rollback)),
         events: (after, limit) => through("events", s.events(after, limit)),
         reorgs: (options) => through("reorgs", s.reorgs(options)),
+        replace: (replace) => through("replace", s.replace(replace)),
+        recount: (epoch) => through("recount", s.recount(epoch)),
         ensureIndexes: through("indexes", s.ensureIndexes),
         acquireLease: (lease) => through("acquire lease", s.acquireLease(lease)),
         renewLease: (lease) => through("renew lease", s.renewLease(lease)),

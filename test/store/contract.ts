@@ -370,6 +370,52 @@ export const contract: Tests = {
     expect((yield* store.rollback({ epoch, ancestor: 6 })).depth).toBe(3)
   }),
 
+  "exchanges blocks and their level, in any hole and above what is final": Effect.gen(function* () {
+    const store = yield* Store
+    const epoch = yield* lead
+    const blocks = linked(0, 12)
+    yield* append(epoch, encoded(blocks.slice(0, 4)), 3)
+    yield* append(epoch, encoded(blocks.slice(6, 10), "linked"))
+    const range = { from: 2, to: 7 }
+    const after = yield* store.replace({ epoch, range, blocks: encoded(blocks.slice(2, 8)), unsure: [] })
+    expect(after).toEqual(yield* state)
+    expect(after.totals).toEqual({ blocks: 10, transactions: 20, logs: 30 })
+    expect(after.coverage).toEqual([
+      { from: 0, to: 7, level: "proven" },
+      { from: 8, to: 9, level: "linked" }
+    ])
+    expect(after.tip?.number).toBe(9)
+    yield* store.recount(epoch)
+    expect(yield* state).toEqual(after)
+    const gone = yield* store.replace({ epoch, range: { from: 8, to: 9 }, blocks: [], unsure: [] })
+    expect(gone.totals).toEqual({ blocks: 8, transactions: 16, logs: 24 })
+    expect(gone.tip?.hash).toBe(encoded(blocks)[7]?.hash)
+    expect(gone.coverage).toEqual([{ from: 0, to: 7, level: "proven" }])
+  }),
+
+  "exchanges nothing that does not fit, and nothing under an old epoch": Effect.gen(function* () {
+    const store = yield* Store
+    const old = yield* lead
+    const epoch = yield* lead
+    const ours = encoded(linked(0, 9))
+    const theirs = encoded(linked(0, 9, { seed: 2 }))
+    yield* append(epoch, ours)
+    const before = yield* state
+    const range = { from: 4, to: 5 }
+    const replace = (epoch: number, blocks: ReadonlyArray<EncodedBlock>, unsure: ReadonlyArray<number>) =>
+      tag(store.replace({ epoch, range, blocks, unsure }))
+    expect(yield* replace(old, ours.slice(4, 6), [])).toBe("Fenced")
+    expect(yield* tag(store.recount(old))).toBe("Fenced")
+    expect(yield* replace(epoch, theirs.slice(4, 6), [])).toBe("LinkMismatch")
+    expect(yield* replace(epoch, theirs.slice(4, 6), [6])).toBe("LinkMismatch")
+    expect(yield* state).toEqual(before)
+    expect(yield* replace(epoch, theirs.slice(4, 6), [3, 6])).toBe("Success")
+    expect((yield* state).totals).toEqual(before.totals)
+    expect(yield* replace(epoch, ours.slice(4, 6), [])).toBe("Success")
+    // The feed tells of what was exchanged.
+    expect(yield* state).toEqual({ ...before, commit: before.commit + 2 })
+  }),
+
   "belongs to one chain": Effect.gen(function* () {
     const store = yield* Store
     const genesisHash: Hex = `0x${"ab".repeat(32)}`

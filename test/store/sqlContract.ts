@@ -272,10 +272,10 @@ export const sqlContract: Readonly<Record<string, Test>> = {
       const blocks = encoded(linked(0, 9))
       const epoch = yield* lead
       yield* store.append({ epoch, blocks: blocks.slice(0, 5), finalized: undefined })
-      // As migration 2 had left them.
+      // As migration 2 had left them; what came later is made again.
       yield* sql.unsafe(`drop table "${schema}".feed, "${schema}".removed_blocks`)
       yield* sql.unsafe(`alter table "${schema}".sync_state drop column feed_id, drop column feed_floor`)
-      yield* sql.unsafe(`delete from "${schema}".migrations where name = 'feed'`)
+      yield* sql.unsafe(`delete from "${schema}".migrations where name in ('feed', 'digests')`)
       yield* SqlStore.make({ schema, partitionBlocks })
       expect(yield* store.events(start, 9)).toEqual({
         _tag: "Reset",
@@ -297,7 +297,7 @@ export const sqlContract: Readonly<Record<string, Test>> = {
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
       const rows = yield* sql.unsafe<{ readonly name: string }>(`select name from "${schema}".migrations`)
-      expect(rows.map(({ name }) => name)).toEqual(["tables", "endpoints", "feed"])
+      expect(rows.map(({ name }) => name)).toEqual(["tables", "endpoints", "feed", "digests"])
     }),
 
   "keeps what was learned of endpoints for a day, and forgets what it cannot read": (schema) =>

@@ -67,6 +67,25 @@ const stateOf = (memory: Memory): StoreState => {
   }
 }
 
+/** The feed with these blocks as its next commit. */
+const told = (before: Memory, blocks: ReadonlyArray<EncodedBlock>): Pick<Memory, "commit" | "events"> => {
+  const commit = before.commit + (blocks.length > 0 ? 1 : 0)
+  const events = blocks.map(
+    ({ hash, level, logs, number, parentHash, timestamp, transactions }): FeedEvent => ({
+      _tag: "BlockCommitted",
+      commit,
+      number,
+      hash,
+      parentHash,
+      timestamp,
+      level,
+      transactions,
+      logs
+    })
+  )
+  return { commit, events: [...before.events, ...events] }
+}
+
 export const make = Effect.gen(function* () {
   const memory = yield* Ref.make<Memory>({
     identity: undefined,
@@ -146,26 +165,11 @@ export const make = Effect.gen(function* () {
         yield* checkLink(after, after.get(block.number + 1))
       }
       const final = Math.max(before.finalized ?? -1, finalized ?? -1)
-      const commit = before.commit + (blocks.length > 0 ? 1 : 0)
-      const events = blocks.map(
-        ({ hash, level, logs, number, parentHash, timestamp, transactions }): FeedEvent => ({
-          _tag: "BlockCommitted",
-          commit,
-          number,
-          hash,
-          parentHash,
-          timestamp,
-          level,
-          transactions,
-          logs
-        })
-      )
       const next = {
         ...before,
         blocks: after,
         finalized: final < 0 ? undefined : final,
-        commit,
-        events: [...before.events, ...events]
+        ...told(before, blocks)
       }
       yield* Ref.set(memory, next)
       return stateOf(next)
@@ -209,6 +213,21 @@ export const make = Effect.gen(function* () {
           .slice(0, limit)
           .map(({ ancestor, at, commit, depth, removed }) => ({ ancestor, at, commit, depth, removed }))
       ),
+    replace: Effect.fnUntraced(function* ({ blocks, epoch, range, unsure }) {
+      const before = yield* Ref.get(memory)
+      yield* checkEpoch(before, epoch)
+      const after = new Map([...before.blocks].filter(([number]) => !BlockRange.contains(range, number)))
+      for (const block of blocks) after.set(block.number, block)
+      const known = new Map([...after].filter(([number]) => !unsure.includes(number)))
+      for (const block of blocks) {
+        yield* checkLink(known, block)
+        yield* checkLink(known, known.get(block.number + 1))
+      }
+      const next = { ...before, blocks: after, ...told(before, blocks) }
+      yield* Ref.set(memory, next)
+      return stateOf(next)
+    }),
+    recount: (epoch) => Effect.flatMap(Ref.get(memory), (m) => checkEpoch(m, epoch)),
     ensureIndexes: Ref.modify(memory, (m) => [!m.indexed, { ...m, indexed: true }]),
     acquireLease: ({ duration, evenIfHeld, holder }) =>
       Effect.flatMap(Clock.currentTimeMillis, (now) =>
