@@ -214,8 +214,8 @@ export const declarations = {
     flag: "buffer-bytes",
     group: "Memory",
     kind: Kind.size({ minimum: 2 ** 20 }),
-    default: derived("256MiB, or an eighth of memory if less", ({ host }) =>
-      Kind.printSize(Math.min(256 * 2 ** 20, eighth(host.memoryBytes)))
+    default: derived("48MiB, or an eighth of memory if less", ({ host }) =>
+      Kind.printSize(Math.min(48 * 2 ** 20, eighth(host.memoryBytes)))
     ),
     doc: "Bytes of fetched blocks that may wait for their commit. Fetching pauses when they near it."
   }),

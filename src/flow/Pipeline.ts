@@ -92,6 +92,8 @@ const make = Effect.gen(function* () {
       Stream.merge(due, { haltStrategy: "left" }),
       Stream.flatMap(plan),
       Stream.mapEffect(fetcher.fetch, { concurrency: settings.concurrency }),
+      // The gate bounds it: what waits here is no longer in the way of the next fetch.
+      Stream.buffer({ capacity: "unbounded" }),
       Stream.mapEffect(sequence),
       Stream.tap(waitForCommit),
       Stream.flattenIterable,

@@ -86,7 +86,7 @@ describe("defaults", () => {
         databaseSchema: "chain_1",
         instanceId: "box-42",
         logFormat: "json",
-        bufferBytes: 256 * 2 ** 20,
+        bufferBytes: 48 * 2 ** 20,
         memoryBytes: host.memoryBytes,
         rpcUrls: [Redacted.make(url)],
         databaseUrl: undefined,
