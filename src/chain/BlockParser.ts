@@ -4,7 +4,7 @@
  * **Details**
  *
  * It checks what the types of `Block` promise: that a field is there, and is a string with `0x` and the right length.
- * Hex digits are looked at where they become bytes. What is right stays as it is, uncopied, with all fields that the
+ * Hex digits are looked at where they become bytes; those of a header alone, which never do, are looked at here. What is right stays as it is, uncopied, with all fields that the
  * node added.
  *
  * Missing indices of transactions, receipts and logs are filled in from positions, since some chains send none.
@@ -34,6 +34,7 @@ import {
   count,
   data,
   describe,
+  digits,
   type Fault,
   fault,
   hash,
@@ -87,14 +88,15 @@ export const parseHeader = (block: unknown): BlockHeader | MalformedBlock => {
   const { hash, number, parentHash, timestamp } = block
   const wrong =
     count(number, "number") ??
-    bytes(hash, 32, "hash") ??
-    bytes(parentHash, 32, "parentHash") ??
+    digits(hash, 32, "hash") ??
+    digits(parentHash, 32, "parentHash") ??
     count(timestamp, "timestamp")
   if (wrong !== undefined) return malformed(isHex(number) ? Number(number) : undefined, wrong)
   return {
     number: Number(number),
-    hash: believe<Hex>(hash),
-    parentHash: believe<Hex>(parentHash),
+    // As it is stored: whoever compares the two would otherwise see another block.
+    hash: lowerCase(believe<Hex>(hash)),
+    parentHash: lowerCase(believe<Hex>(parentHash)),
     timestamp: Number(timestamp)
   }
 }
@@ -263,6 +265,8 @@ const filledReceipt = (receipt: RpcReceipt, index: number): RpcReceipt => {
 
 const hasIndex = (value: { readonly transactionIndex?: Hex | null }): boolean =>
   value.transactionIndex !== undefined && value.transactionIndex !== null
+
+const lowerCase = (hex: Hex): Hex => `0x${hex.slice(2).toLowerCase()}`
 
 const same = (a: unknown, b: string): boolean =>
   a === b || (typeof a === "string" && a.toLowerCase() === b.toLowerCase())

@@ -28,6 +28,13 @@ export const isHex = (value: unknown): value is Hex =>
 export const bytes = (value: unknown, length: number, name: string): Check =>
   isHex(value) && value.length === 2 + length * 2 ? undefined : fault(name, `${length} bytes as hex`, value)
 
+/** The same, with a look at each digit: for what is compared and never becomes bytes. */
+export const digits = (value: unknown, length: number, name: string): Check =>
+  bytes(value, length, name) ??
+  (typeof value === "string" && /^0x[\da-f]*$/i.test(value)
+    ? undefined
+    : fault(name, `${length} bytes as hex`, value))
+
 export const hash = (value: unknown, name: string): Check => bytes(value, 32, name)
 
 export const address = (value: unknown, name: string): Check => bytes(value, 20, name)

@@ -118,7 +118,10 @@ class Verifier {
     const fields = ChainRules.unknownFields(block)
     if (fields.length > 0) return unprovable(`unknown header fields: ${fields.join(", ")}`)
     if (ChainRules.followsEthereum(this.chainId)) return undefined
-    const odd = block.transactions.find((transaction) => !(typeOf(transaction) <= 4))
+    const odd = block.transactions.find((transaction) => {
+      const type = typeOf(transaction)
+      return !(type <= newestType) && !(type === depositType && ChainRules.hasDeposits(this.chainId))
+    })
     return odd && unprovable(`the header does not hash to its hash, beside transaction type ${odd.type}`)
   }
 

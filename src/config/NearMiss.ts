@@ -4,6 +4,7 @@
  *
  * Only names are looked at and only names are repeated, never values.
  */
+import { show } from "./Redaction.ts"
 
 /** Levenshtein's distance: insertions, deletions and replacements that turn `a` into `b`. */
 export const distance = (a: string, b: string): number => {
@@ -22,8 +23,13 @@ export const distance = (a: string, b: string): number => {
 /** Short names are too near to too many others: `WS_URL` and somebody's `DB_URL` differ in two letters. */
 const tolerance = (name: string): number => (name.length < 6 ? 0 : name.length < 9 ? 1 : 2)
 
+/** Whatever is farther apart in length is so in letters; the environment may hold names of any length. */
+const isNear = (name: string, candidate: string): boolean =>
+  Math.abs(name.length - candidate.length) <= tolerance(candidate)
+
 const nearest = (name: string, known: ReadonlyArray<string>): string | undefined =>
   known
+    .filter((candidate) => isNear(name, candidate))
     .map((candidate): readonly [string, number] => [candidate, distance(name, candidate)])
     .filter(([candidate, far]) => far <= tolerance(candidate))
     .sort(([, a], [, b]) => a - b)[0]?.[0]
@@ -42,6 +48,7 @@ export const nearMisses = (
       const ours = name.startsWith(prefix)
       const bare = ours ? name.slice(prefix.length) : name
       const meant = known.includes(bare) ? bare : (nearest(name, known) ?? nearest(bare, known))
-      if (meant !== undefined) return [`${name} is not a setting and has no effect; did you mean ${meant}?`]
-      return ours ? [`${name} is not a setting and has no effect`] : []
+      const shown = show(name, { secret: false })
+      if (meant !== undefined) return [`${shown} is not a setting and has no effect; did you mean ${meant}?`]
+      return ours ? [`${shown} is not a setting and has no effect`] : []
     })

@@ -46,9 +46,12 @@ export const showUrls = (text: string): string =>
     .map((part) => showUrl(part.trim()))
     .join(", ")
 
+/** A URL that lost a slash or two. */
+const slipped = /\b(https?|wss?|postgres(ql)?|mysql|ftp):\S/i
+
 /** What may be shown of a setting's text. */
 export const show = (text: string, options: { readonly secret: boolean }): string => {
-  if (options.secret || text.includes("://")) return showUrls(text)
+  if (options.secret || text.includes("://") || slipped.test(text)) return showUrls(text)
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what must not reach a terminal
   const printable = text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, "?")
   return printable.length > longest ? `${printable.slice(0, longest)}…` : printable

@@ -210,9 +210,18 @@ const table: ReadonlyArray<
 /** The reason behind an error answer; see the module's doc for the order. */
 export const classify = (answer: ErrorAnswer): Reason => {
   const text = [answer.message, ...textsOf(answer.data)].join(" ").trim().slice(0, textLimit)
-  const words: Words = { answer, text, detail: shorten(text === "" ? `HTTP ${answer.status}` : text) }
+  const words: Words = { answer, text, detail: detailOf(answer, text) }
   const row = table.find(([, patterns]) => patterns.some((pattern) => pattern.test(text)))
   return row === undefined ? withoutWords(words) : row[2](words)
+}
+
+/** Fewer letters than this are no sentence: `{"error": 7}`. */
+const fewLetters = 5
+
+const detailOf = ({ status }: ErrorAnswer, text: string): string => {
+  if (text === "") return `HTTP ${status}`
+  const words = shorten(text)
+  return words.length < fewLetters ? `an error that says only ${words}` : words
 }
 
 /** Where the words say nothing, the HTTP status, then those codes that mean one thing only. */

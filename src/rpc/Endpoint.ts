@@ -12,7 +12,9 @@ import * as JsonRpc from "./JsonRpc.ts"
 import * as Metrics from "./Metrics.ts"
 import * as Pace from "./Pace.ts"
 import {
+  Inconsistent,
   Malformed,
+  oneLine,
   ProviderFault,
   type RateLimited,
   type Reason,
@@ -58,7 +60,7 @@ export const make = Effect.fnUntraced(function* (
   const { cut, headers, host, target } = address(options.url)
   const state = yield* Ref.make(EndpointState.initial)
   const fault = (method: string, reason: Reason) =>
-    new ProviderFault({ endpoint: options.id, method, reason })
+    new ProviderFault({ endpoint: options.id, method, reason: quotable(reason, cut) })
 
   /** Waits until the pace allows so many calls; tells when, and how long nothing had been sent before. */
   const pass = Effect.fnUntraced(function* (calls: number) {
@@ -182,6 +184,22 @@ const measureInterval = 1000
 
 /** A batch that was refused after so many milliseconds of silence is too large by itself. */
 const aloneAfter = 1000
+
+/** Longest text of values that were found to be wrong: two hashes and the place that they stand at fit in. */
+const longestQuote = 400
+
+/** What is wrong with an answer is said with values out of it, whatever the provider put there. */
+const quotable = (reason: Reason, cut: (text: string) => string): Reason => {
+  const detail = () => oneLine(cut(reason.detail), longestQuote)
+  switch (reason._tag) {
+    case "Inconsistent":
+      return new Inconsistent({ check: reason.check, detail: detail() })
+    case "Malformed":
+      return new Malformed({ detail: detail() })
+    default:
+      return reason
+  }
+}
 
 const isClean = (outcome: Result.Result<ReadonlyArray<JsonRpc.Answer>, Reason>): boolean =>
   Result.isSuccess(outcome) && outcome.success.every(Result.isSuccess)

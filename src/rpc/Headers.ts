@@ -6,7 +6,7 @@ import type { BlockHeader } from "../chain/Block.ts"
 import * as BlockParser from "../chain/BlockParser.ts"
 import type { Endpoint } from "./Endpoint.ts"
 import type { Answer, Call } from "./JsonRpc.ts"
-import { Malformed, type ProviderFault } from "./ProviderFault.ts"
+import { Inconsistent, Malformed, type ProviderFault } from "./ProviderFault.ts"
 
 export type BlockTag = "latest" | "safe" | "finalized"
 
@@ -18,23 +18,27 @@ export const call = (block: number | BlockTag): Call => ({
   params: [typeof block === "number" ? `0x${block.toString(16)}` : block, false]
 })
 
-/** The header in an answer to `call`; undefined where the answer is null. */
+/** The header in an answer to `call`, of block `number` if it was asked for; undefined where the answer is null. */
 export const headerOf = (
   endpoint: Endpoint,
-  answer: Answer | undefined
+  answer: Answer | undefined,
+  number?: number
 ): Effect.Effect<BlockHeader | undefined, ProviderFault> => {
   if (answer === undefined) return Effect.undefined
   if (Result.isFailure(answer)) return Effect.fail(endpoint.fault(method, answer.failure))
   if (answer.success === null) return Effect.undefined
   const header = BlockParser.parseHeader(answer.success)
-  return "hash" in header
-    ? Effect.succeed(header)
-    : Effect.fail(endpoint.fault(method, new Malformed({ detail: header.message })))
+  if (!("hash" in header)) {
+    return Effect.fail(endpoint.fault(method, new Malformed({ detail: header.message })))
+  }
+  if (number === undefined || header.number === number) return Effect.succeed(header)
+  const detail = `the header is of block ${header.number}, expected ${number}`
+  return Effect.fail(endpoint.fault(method, new Inconsistent({ check: "header", detail })))
 }
 
 export const header = Effect.fnUntraced(function* (endpoint: Endpoint, block: number | BlockTag) {
   const { answers } = yield* endpoint.send([call(block)])
-  return yield* headerOf(endpoint, answers[0])
+  return yield* headerOf(endpoint, answers[0], typeof block === "number" ? block : undefined)
 })
 
 /** The head; the endpoint's state remembers it. */

@@ -116,7 +116,7 @@ const positionOf = (id: unknown, count: number): number | undefined => {
 }
 
 const foreignId = (id: unknown): string =>
-  `an answer with the id ${shorten(typeof id === "object" ? JSON.stringify(id) : String(id))}`
+  id === undefined ? "an answer without an id" : `an answer with the id ${shorten(written(id))}`
 
 const hasResult = (item: unknown): boolean => Predicate.isObject(item) && "result" in item
 
@@ -152,7 +152,7 @@ const wordsIn = (error: { readonly [key: PropertyKey]: unknown }): ErrorWords =>
 const sentence = (parts: ReadonlyArray<unknown>): string =>
   parts
     .filter((part) => part !== undefined && part !== null)
-    .map((part) => text(typeof part === "string" ? part : (JSON.stringify(part) ?? "")))
+    .map((part) => text(typeof part === "string" ? part : written(part)))
     .join(" ")
     .trim()
 
@@ -171,6 +171,15 @@ const noJson = (answer: HttpAnswer): Reason => {
 
 const plain = (answer: HttpAnswer, message: string): Reason =>
   classify({ ...answer, code: undefined, message, data: undefined })
+
+/** As JSON; `parse` reads any depth, which `JSON.stringify` does not write. */
+const written = (value: unknown): string => {
+  try {
+    return JSON.stringify(value) ?? ""
+  } catch {
+    return "a value of great depth"
+  }
+}
 
 const parse = (body: string): unknown => {
   try {

@@ -140,14 +140,18 @@ const everywhere: ReadonlySet<Reason["_tag"]> = new Set(["ResponseTooLarge"])
  * whatever looks like one is cut; a hash without its `0x` looks like one too.
  */
 export const shorten = (text: string): string => {
-  const line = text
-    // More cannot be shown, and a message may be as long as a body.
-    .slice(0, 4096)
-    .replace(/[\s\p{Cc}\p{Cf}\u2028\u2029]+/gu, " ")
+  const line = oneLine(text, 4096)
     .replace(/[a-z][a-z\d+.]{0,15}:\/\/\S+/gi, "<url>")
     .replace(/[\w-]{20,}/g, (run) => (isKey(run) ? "<key>" : run))
     .trim()
   return line.length <= 200 ? line : `${line.slice(0, 199)}…`
 }
+
+/**
+ * The start of a text without what a terminal or a log would obey: line feeds, escape sequences, half characters.
+ * More cannot be shown, and a message may be as long as a body.
+ */
+export const oneLine = (text: string, longest: number): string =>
+  text.slice(0, longest).replace(/[\s\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]+/gu, " ")
 
 const isKey = (run: string): boolean => /\d/.test(run) && /[a-z]/i.test(run) && !/^0x[\da-f]+$/i.test(run)

@@ -83,6 +83,8 @@ const highest = (heads: ReadonlyArray<BlockHeader>): ReadonlyArray<BlockHeader> 
 /** One element for each head that the WebSocket tells of; reconnects for ever. */
 const newHeads = (url: Redacted.Redacted): Stream.Stream<void, never, Socket.WebSocketConstructor> =>
   Stream.unwrap(Effect.map(Socket.makeWebSocket(Redacted.value(url)), subscription)).pipe(
+    // A constructor that does not like the URL throws: polling goes on all the same, and so do the attempts.
+    Stream.catchCause((cause) => Stream.fail(cause)),
     Stream.tapError(() => Effect.logDebug("the WebSocket for new heads is gone, polling goes on")),
     Stream.retry(
       Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("30 seconds")]).pipe(

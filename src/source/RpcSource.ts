@@ -107,7 +107,9 @@ export const make = Effect.fnUntraced(function* (options: RpcSourceOptions) {
       : pool.use(
           Effect.fnUntraced(function* (endpoint) {
             const { answers } = yield* sendAll(endpoint, numbers.map(Headers.call))
-            return yield* Effect.forEach(answers, (answer) => Headers.headerOf(endpoint, answer))
+            return yield* Effect.forEach(answers, (answer, i) =>
+              Headers.headerOf(endpoint, answer, numbers[i])
+            )
           }),
           { method: headersOf, highest: true }
         )

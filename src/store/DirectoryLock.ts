@@ -17,7 +17,7 @@ import { mkdir, realpath, rm, rmdir, stat } from "node:fs/promises"
 import { connect, createServer, type Server } from "node:net"
 import { tmpdir } from "node:os"
 import { join, relative } from "node:path"
-import { Clock, Effect, Schema, type Scope } from "effect"
+import { Clock, Duration, Effect, Schema, type Scope } from "effect"
 
 /** Another process, or another part of this one, has the directory open. */
 export class DataDirectoryHeld extends Schema.TaggedError<DataDirectoryHeld>()("DataDirectoryHeld", {
@@ -46,6 +46,9 @@ const Greeting = Schema.fromJsonString(
   Schema.Struct({ holder: Schema.String, since: Schema.Finite, pid: Schema.Finite })
 )
 
+/** Node never ends making one in `/proc`, nor does a network drive that is away. */
+const longestMkdir = Duration.seconds(10)
+
 /** Makes the directory if needed, and holds it until the scope closes. */
 export const hold = Effect.fnUntraced(function* (
   directory: string,
@@ -57,7 +60,17 @@ export const hold = Effect.fnUntraced(function* (
       catch: (cause) =>
         new DataDirectoryError({ directory, detail: cause instanceof Error ? cause.message : String(cause) })
     })
-  yield* attempt(() => mkdir(directory, { recursive: true, mode: 0o700 }))
+  yield* Effect.timeoutOrElse(
+    attempt(() => mkdir(directory, { recursive: true, mode: 0o700 })),
+    {
+      duration: longestMkdir,
+      orElse: () =>
+        new DataDirectoryError({
+          directory,
+          detail: `it could not be made within ${Duration.format(longestMkdir)}; name one on a disk of this machine`
+        })
+    }
+  )
   const path = socketPath(yield* attempt(() => realpath(directory)))
   const since = yield* Clock.currentTimeMillis
   const greeting = yield* Effect.orDie(Schema.encodeEffect(Greeting)({ holder, since, pid: process.pid }))

@@ -16,6 +16,13 @@ const hexDigits = /^0x[0-9a-f]*$/i
 
 const lowerCase = (hex: Hex): string => hex.toLowerCase()
 
+/** Some nodes send zeros in front, or as many digits as a word has. The same number is the same row. */
+const quantity = (hex: Hex): string =>
+  `0x${hex
+    .slice(2)
+    .replace(/^0+(?=.)/, "")
+    .toLowerCase()}`
+
 /** An empty list is null: nearly every transaction has one. */
 const list = <A>(
   items: Items<A>,
@@ -41,12 +48,12 @@ export const authorizationList = (items: Items<RpcAuthorization>): Text =>
     items,
     ({ address, chainId, nonce, r, s, yParity }) => [chainId, address, nonce, yParity, r, s],
     ({ address, chainId, nonce, r, s, yParity }) => ({
-      chainId: lowerCase(chainId),
+      chainId: quantity(chainId),
       address: lowerCase(address),
-      nonce: lowerCase(nonce),
-      yParity: lowerCase(yParity),
-      r: lowerCase(r),
-      s: lowerCase(s)
+      nonce: quantity(nonce),
+      yParity: quantity(yParity),
+      r: quantity(r),
+      s: quantity(s)
     })
   )
 
@@ -106,8 +113,21 @@ const isDeeper = (value: unknown, depth: number): boolean =>
   value !== null &&
   (depth === 0 || Object.values(value).some((inner) => isDeeper(inner, depth - 1)))
 
+/** Numbers of the OP Stack, which the roots cover. */
+const quantities: ReadonlySet<string> = new Set(["depositNonce", "depositReceiptVersion", "mint"])
+
+const isHex = (value: unknown): value is Hex => typeof value === "string" && hexDigits.test(value)
+
+/** As it came, but for the digits' case and, where it is known to be a number, zeros in front. */
+const canonical = (name: string, value: unknown): unknown =>
+  isHex(value) ? (quantities.has(name) ? quantity(value) : lowerCase(value)) : value
+
 const rest = (value: object, fields: ReadonlySet<string>) =>
-  Object.fromEntries(Object.entries(value).filter(([name]) => !fields.has(name)))
+  Object.fromEntries(
+    Object.entries(value)
+      .filter(([name]) => !fields.has(name))
+      .map(([name, field]) => [name, canonical(name, field)])
+  )
 
 /** What a transaction of the chain's own kind has that no column holds. */
 export const extra = (transaction: RpcTransaction, receipt: RpcReceipt): Text => {

@@ -176,7 +176,7 @@ describe("BlockParser.parse", () => {
   })
 })
 
-describe("BlockParser.parseHeader", () => {
+describe("the hashes of BlockParser.parseHeader", () => {
   it("reads a block with or without transactions", () => {
     const { block } = recorded("prague-1")
     expect(BlockParser.parseHeader({ ...block, transactions: undefined })).toEqual({
@@ -223,6 +223,27 @@ describe.skipIf(!fixturesAvailable)(`BlockParser, on real blocks${withoutFixture
       // Without receipts, those are all that is missed.
       const isRight = !("_tag" in raw) || (receipts === undefined && raw.path === "receipts")
       expect(isRight, `${name} ${"_tag" in raw ? raw.message : ""}`).toBe(true)
+    }
+  })
+})
+
+describe("BlockParser.parseHeader", () => {
+  const header = {
+    number: "0x2",
+    hash: `0x${"ab".repeat(32)}`,
+    parentHash: `0x${"cd".repeat(32)}`,
+    timestamp: "0x1"
+  }
+
+  it("gives hashes as they are stored, whatever the case of their digits", () => {
+    const shouted = { ...header, hash: `0x${"AB".repeat(32)}`, parentHash: `0x${"Cd".repeat(32)}` }
+    expect(BlockParser.parseHeader(shouted)).toEqual(BlockParser.parseHeader(header))
+  })
+
+  it("refuses digits that are none, which nothing would look at later", () => {
+    for (const name of ["hash", "parentHash"]) {
+      const wrong = { ...header, [name]: `0x${"zz".repeat(32)}` }
+      expect(BlockParser.parseHeader(wrong)).toMatchObject({ _tag: "MalformedBlock", path: name })
     }
   })
 })

@@ -56,6 +56,9 @@ describe("Proof, on recorded blocks", () => {
       const optimism = recorded("optimism-1")
       expect(said(yield* verifyRecorded(optimism))).toBe("Proven")
       expect(said(yield* verifyRecorded(optimism, 12_345))).toBe("Unprovable")
+      // Deposits are no excuse for a wrong header: every block of the OP Stack has one.
+      const wrong = { ...optimism, block: { ...optimism.block, gasUsed: "0x1" } }
+      expect(said(yield* verifyRecorded(wrong))).toBe("header hash")
       for (const receipt of optimism.receipts) delete receipt["depositReceiptVersion"]
       expect(said(yield* verifyRecorded(optimism))).toBe("Unprovable")
     })

@@ -95,10 +95,11 @@ describe("a key in", () => {
       const env = {
         PROFILE: "anvil",
         HTTP_HOST: `https://eth.example.com/${key}`,
-        INSTANCE_ID: `x https://y/${key}`
+        INSTANCE_ID: `x https://y/${key}`,
+        DATABASE_SCHEMA: `https:/${key}`
       }
       const error = yield* failure({ env, flags: {}, host })
-      expect(error.problems).toHaveLength(2)
+      expect(error.problems).toHaveLength(3)
       clean(error.message)
     })
   )

@@ -93,7 +93,7 @@ describe("defaults", () => {
         endBlock: undefined
       })
       const other = yield* at(
-        { hostname: "mein pc", isTTY: true, memoryBytes: 2 ** 30 + 12_345 },
+        { hostname: "mein pc", isTTY: true, memoryBytes: 2 ** 28 + 12_345 },
         { CHAIN_ID: "137" }
       )
       expect(other.settings).toMatchObject({
@@ -101,7 +101,7 @@ describe("defaults", () => {
         databaseSchema: "chain_137",
         instanceId: "mein-pc-42",
         logFormat: "pretty",
-        bufferBytes: 128 * 2 ** 20
+        bufferBytes: 32 * 2 ** 20
       })
       expect(other.settings.profile.chainId).toBe(137)
     })

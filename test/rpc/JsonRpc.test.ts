@@ -11,6 +11,9 @@ const seen = (decoded: ReturnType<typeof decode>): unknown =>
     ? `!${decoded.failure._tag}`
     : decoded.success.map((answer) => (Result.isFailure(answer) ? `!${answer.failure._tag}` : answer.success))
 
+/** More than `JSON.stringify` takes. */
+const deep = "[".repeat(50_000) + "]".repeat(50_000)
+
 describe("JsonRpc.decode", () => {
   for (const [what, body, count, status, expected] of [
     ["one answer", `{"jsonrpc":"2.0","id":0,"result":"A"}`, 1, 200, ["A"]],
@@ -18,6 +21,8 @@ describe("JsonRpc.decode", () => {
     ["null is a result", `{"id":0,"result":null}`, 1, 200, [null]],
     ["out of order", `[{"id":1,"result":"B"},{"id":0,"result":"A"}]`, 2, 200, ["A", "B"]],
     ["ids as strings", `[{"id":"1","result":"B"},{"id":"0","result":"A"}]`, 2, 200, ["A", "B"]],
+    ["an error of great depth", `{"id":0,"error":{"message":${deep}}}`, 1, 200, ["!Rejected"]],
+    ["an id of great depth", `{"id":${deep},"result":1}`, 1, 200, ["!Malformed"]],
     ["one missing", `[{"id":1,"result":"B"}]`, 2, 200, ["!Malformed", "B"]],
     ["two with one id", `[{"id":1,"result":"B"},{"id":1,"result":"B"}]`, 2, 200, "!Malformed"],
     ["a foreign id", `[{"id":1,"result":"B"},{"id":7,"result":"A"}]`, 2, 200, "!Malformed"],

@@ -228,6 +228,33 @@ describe("RpcSource", () => {
     }).pipe(Effect.provide(Layer.merge(NodeHttpClient.layerNodeHttp, NodeServices.layer)))
   )
 
+  it.live("a header of another number is no answer", () =>
+    Effect.gen(function* () {
+      const node = yield* HttpNode.make({
+        blocks: () => chain,
+        answer: ({ params }) => (params[0] === "0x7" ? { result: chain[8]?.block } : undefined)
+      })
+      const fault = yield* Effect.flatMap(ChainSource, ({ headers }) => Effect.flip(headers([6, 7]))).pipe(
+        Effect.provide(source([node.url]))
+      )
+      assert.strictEqual(fault.reason.detail, "the header is of block 8, expected 7")
+    })
+  )
+
+  it.live("what is wrong is quoted on one line, without the key", () =>
+    Effect.gen(function* () {
+      const node = yield* HttpNode.make({
+        blocks: () => chain,
+        answer: ({ method }) =>
+          method === "eth_getBlockReceipts" ? { result: "\u001b[2J\nlevel=error s3cr3tk3y" } : undefined
+      })
+      const fault = yield* Effect.flatMap(ChainSource, ({ blocks }) =>
+        Effect.flip(blocks({ from: 1, to: 1 }, unproven))
+      ).pipe(Effect.provide(source([`${node.url}/v3/s3cr3tk3y`])))
+      assert.match(fault.message, /receipts is {1,2}\[2J level=error <key>, expected an array of \d+$/)
+    })
+  )
+
   it.live("no URL with its key in any fault", () =>
     Effect.gen(function* () {
       const fault = yield* Effect.flatMap(ChainSource, ({ headers }) => Effect.flip(headers([0]))).pipe(

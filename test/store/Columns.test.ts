@@ -113,4 +113,31 @@ describe("encode", () => {
       expect("rows" in result || result._tag === "MalformedValue").toBe(true)
     }
   })
+
+  it("makes the same rows of the same numbers, however they are written", () => {
+    const list = (write: (digits: string) => Hex) =>
+      encode(
+        withTransaction({
+          authorizationList: [
+            {
+              chainId: write("1"),
+              address: `0x${"ab".repeat(20)}`,
+              nonce: write("0"),
+              yParity: write("1"),
+              r: write("abc"),
+              s: write("def")
+            }
+          ]
+        }),
+        "proven"
+      )
+    expect(list((digits) => `0x${digits.toUpperCase().padStart(64, "0")}`)).toEqual(
+      list((digits) => `0x${digits}`)
+    )
+    const deposit = (write: (digits: string) => Hex) =>
+      encode(withTransaction({ type: "0x7e", mint: write("a"), sourceHash: write("f".repeat(64)) }), "proven")
+    expect(deposit((digits) => `0x${digits.length < 64 ? "0" : ""}${digits.toUpperCase()}`)).toEqual(
+      deposit((digits) => `0x${digits}`)
+    )
+  })
 })

@@ -20,7 +20,11 @@ export interface Behaviour {
     requests: ReadonlyArray<Request>,
     batch: boolean
   ) =>
-    | { readonly status: number; readonly body: string; readonly headers?: Record<string, string> }
+    | {
+        readonly status: number
+        readonly body: string | Uint8Array
+        readonly headers?: Record<string, string>
+      }
     | undefined
   /** The answer to one call; undefined for the honest one. */
   readonly answer?: (

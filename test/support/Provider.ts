@@ -20,6 +20,7 @@ export const make = (options: Parameters<typeof start>[0]) =>
 
 export interface SourceOptions {
   readonly maxRetries?: number
+  readonly maxResponseBytes?: number
   readonly http?: Layer.Layer<HttpClient.HttpClient>
 }
 
@@ -32,7 +33,7 @@ export const source = (urls: ReadonlyArray<string>, options: SourceOptions = {})
         chainId: 31_337,
         maxRetries: options.maxRetries ?? 8,
         timeout: Duration.seconds(2),
-        maxResponseBytes: 64 * 2 ** 20,
+        maxResponseBytes: options.maxResponseBytes ?? 64 * 2 ** 20,
         concurrency: 20,
         prices: new Map()
       })
