@@ -35,7 +35,7 @@ import { tmpdir } from "node:os"
 import { dirname, join, relative } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import pg from "pg"
-import { cpuOf, treeCpu } from "./proc.mjs"
+import { childrenOf, cpuOf, treeCpu } from "./proc.mjs"
 
 /**
  * @typedef {object} Server
@@ -263,7 +263,8 @@ const serve = async ({ end, pid, url, where }) => {
     checkpoint: () => connected((client) => client.query("checkpoint").catch(() => {})),
     signal: (signal) => {
       if (pid === undefined) throw new Error("Only a server that was started here can be stopped")
-      process.kill(-pid, signal)
+      // Each of its processes leads a group of its own.
+      for (const one of [pid, ...childrenOf(pid)]) process.kill(one, signal)
     },
     cpuSeconds: () => (found.postmaster === undefined ? undefined : treeCpu(found.postmaster)),
     stop: end

@@ -109,6 +109,7 @@ const startSluice = async (databaseUrl, rpcPort) => {
   /** @param {string} path @returns {Promise<any>} */
   const ask = async (path) => (await fetch(`http://127.0.0.1:${port}${path}`)).json()
   const ended = new Promise((done) => child.once("exit", done))
+  ended.then((code) => code !== 0 && note(`Sluice ended with ${code}:\n${lines.slice(-5).join("\n")}`))
   return { ask, child, ended, lines, memory: () => peakMemory(child.pid ?? 0) ?? 0 }
 }
 
@@ -201,6 +202,8 @@ const stopped = async (postgres, rpcPort) => {
   await eventually(async () => (await blocksOf()) > blocks / 10)
   const before = { blocks: await blocksOf(), memory: sluice.memory() }
   postgres.signal("SIGSTOP")
+  // A stopped server cannot be ended.
+  cleanups.push(() => postgres.signal("SIGCONT"))
   const begin = performance.now()
   await sleep(Number(values.away) * 1000)
   const during = { blocks: await blocksOf(), stats: await sluice.ask("/api/backpressure_stats") }

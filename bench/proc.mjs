@@ -31,16 +31,20 @@ export const cpuOf = (pid) => {
   }
 }
 
+/** Processes whose parent this one is, by what `/proc` says. @param {number} pid @returns {ReadonlyArray<number>} */
+export const childrenOf = (pid) =>
+  readdirSync("/proc")
+    .map(Number)
+    .filter((child) => Number.isInteger(child) && cpuOf(child)?.parent === pid)
+
 /** CPU seconds of a server and all its children, the ended ones included. @param {number} pid @returns {number | undefined} */
 export const treeCpu = (pid) => {
   const root = cpuOf(pid)
   if (root === undefined) return undefined
   let sum = root.own + root.ended
-  for (const name of readdirSync("/proc")) {
-    const child = Number(name)
-    if (!Number.isInteger(child)) continue
+  for (const child of childrenOf(pid)) {
     const cpu = cpuOf(child)
-    if (cpu?.parent === pid) sum += cpu.own + cpu.ended
+    if (cpu !== undefined) sum += cpu.own + cpu.ended
   }
   return sum
 }
