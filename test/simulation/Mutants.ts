@@ -114,6 +114,9 @@ export const mutants: ReadonlyArray<Mutant> = [
   mutant("a fault ends the service instead of the run", 1, [
     ["flow/Session.ts", "if (isFatal(error)", "if (error.message !== ''"]
   ]),
+  mutant("the gate lets everything pass", 3, [
+    ["flow/Pressure.ts", "if (all.blocks === 0) return undefined", "if (all.blocks >= 0) return undefined"]
+  ]),
   mutant("a request that hangs is waited for", 46, [
     ["rpc/Endpoint.ts", "duration: options.timeout,", "duration: Duration.infinity,"]
   ]),

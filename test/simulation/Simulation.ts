@@ -17,12 +17,15 @@ import {
   Logger,
   Random,
   Redacted,
+  Schedule,
   type Scope,
   Stream
 } from "effect"
 import { WebSocketConstructor } from "effect/socket/Socket"
 import { TestClock } from "effect/testing"
 import { Settings } from "../../src/config/Settings.ts"
+import { BackPressure } from "../../src/flow/BackPressure.ts"
+import * as Pressure from "../../src/flow/Pressure.ts"
 import { EndpointPool } from "../../src/rpc/EndpointPool.ts"
 import { Sluice } from "../../src/Sluice.ts"
 import * as RpcSource from "../../src/source/RpcSource.ts"
@@ -244,6 +247,7 @@ export const run = Effect.fnUntraced(
             profile: "anvil",
             ...settings,
             confirmationDepth: story.confirmationDepth,
+            resultsCapacity: story.resultsCapacity,
             finalityDepth: Chain.finality,
             whenHeld: "wait",
             instanceId: `instance-${instance}`,
@@ -274,6 +278,13 @@ export const run = Effect.fnUntraced(
           ),
           Effect.forkScoped({ startImmediately: true })
         )
+        const gate = yield* BackPressure
+        yield* Effect.flatMap(gate.pressure, ({ loads }) => {
+          const blocks = loads.jobs.blocks + loads.results.blocks
+          return blocks > Pressure.watermark(gate.limits, "results")
+            ? violated(`${blocks} blocks are on their way, above the watermark`)
+            : Effect.void
+        }).pipe(Effect.schedule(Schedule.spaced("100 millis")), Effect.forkScoped)
         const outcome = yield* Effect.exit(sluice.outcome)
         if (!self.alive) return
         if (Exit.isFailure(outcome) && !Cause.hasInterruptsOnly(outcome.cause)) {

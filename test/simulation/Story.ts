@@ -40,6 +40,8 @@ export interface Story {
   readonly providers: number
   readonly instances: number
   readonly confirmationDepth: number
+  /** Blocks that may be between fetch and commit. */
+  readonly resultsCapacity: number
   readonly settings: Settings
   /** Milliseconds by which the clocks of the instances are wrong. */
   readonly skew: ReadonlyArray<number>
@@ -130,6 +132,7 @@ export const make = (seed: number, mode: Mode): Story => {
     providers,
     instances,
     confirmationDepth: r.pick(0, 0, 1, 3),
+    resultsCapacity: seed % 3 === 0 ? 100 : 100_000,
     settings: settingsFrom(r),
     skew: [r.pick(0, 0, 90_000, -90_000), r.pick(0, 0, 3_600_000)],
     events: events.sort(([a], [b]) => a - b)
