@@ -4,9 +4,14 @@
  */
 import { readFile, writeFile } from "node:fs/promises"
 import * as Configuration from "../dist/config/Render.js"
+import * as Metrics from "../dist/flow/MetricsDoc.js"
 import * as Tables from "../dist/store/TablesDoc.js"
 
-const pages = { "docs/configuration.md": Configuration, "docs/tables.md": Tables }
+const pages = {
+  "docs/configuration.md": Configuration,
+  "docs/operations.md": Metrics,
+  "docs/tables.md": Tables
+}
 
 for (const [name, { replaceGenerated }] of Object.entries(pages)) {
   const file = new URL(`../${name}`, import.meta.url)

@@ -2,29 +2,31 @@
  * What verifying a block says.
  */
 
-/** The part of a block that does not fit. */
-export type MismatchedPart =
-  | "hex digits"
-  | "header hash"
-  | "transaction type"
-  | "transaction hash"
-  | "transaction index"
-  | "transaction parity"
-  | "transactions root"
-  | "withdrawals root"
-  | "receipt count"
-  | "receipt outcome"
-  | "receipt of another transaction"
-  | "receipt type"
-  | "cumulative gas"
-  | "gas used"
-  | "effective gas price"
-  | "blob gas used"
-  | "contract address"
-  | "log of another transaction"
-  | "log index"
-  | "bloom"
-  | "receipts root"
+/** The parts of a block that may not fit. */
+export const mismatchedParts = [
+  "hex digits",
+  "header hash",
+  "transaction type",
+  "transaction hash",
+  "transaction index",
+  "transaction parity",
+  "transactions root",
+  "withdrawals root",
+  "receipt count",
+  "receipt outcome",
+  "receipt of another transaction",
+  "receipt type",
+  "cumulative gas",
+  "gas used",
+  "effective gas price",
+  "blob gas used",
+  "contract address",
+  "log of another transaction",
+  "log index",
+  "bloom",
+  "receipts root"
+] as const
+export type MismatchedPart = (typeof mismatchedParts)[number]
 
 export interface Proven {
   readonly _tag: "Proven"

@@ -1,7 +1,11 @@
 /**
- * Metrics of the stream. Labels are bounded: components, phases and levels by their names.
+ * Metrics of the stream. Labels are bounded: components, phases, depths and parts of a block by their names.
+ *
+ * **Gotchas**: a counter that appears with its first event hides that event from `rate` and `increase`, so `zero`
+ * makes all of them appear at the start.
  */
 import { Effect, Metric } from "effect"
+import { mismatchedParts } from "../chain/Verdict.ts"
 import * as Pressure from "./Pressure.ts"
 import * as Status from "./Status.ts"
 
@@ -73,7 +77,10 @@ const blocksWritten = counter(
   "Blocks committed, also those taken back later."
 )
 const reorgs = counter("indexer_reorgs_total", "Reorgs taken back, by depth.")
-const rollbackRows = counter("indexer_rollback_rows_total", "Rows deleted by rollbacks.")
+const rollbackRows = counter(
+  "indexer_rollback_rows_total",
+  "Rows of blocks, transactions and logs that rollbacks deleted."
+)
 const proofFailures = counter(
   "indexer_proof_failures_total",
   "Blocks whose parts did not fit their roots or hashes, by what did not fit."
@@ -83,7 +90,9 @@ const proofFailures = counter(
 export const written = (blocks: number, millis: number): Effect.Effect<void> =>
   Effect.andThen(Metric.update(writeLatency, millis / 1000), Metric.update(blocksWritten, blocks))
 
-const depthOf = (depth: number): string =>
+const depths = ["1", "2-5", "6-20", "over 20"] as const
+
+const depthOf = (depth: number): (typeof depths)[number] =>
   depth <= 1 ? "1" : depth <= 5 ? "2-5" : depth <= 20 ? "6-20" : "over 20"
 
 export const rolledBack = (depth: number, rows: number): Effect.Effect<void> =>
@@ -95,14 +104,36 @@ export const rolledBack = (depth: number, rows: number): Effect.Effect<void> =>
 export const proofFailed = (what: string): Effect.Effect<void> =>
   Metric.update(Metric.withAttributes(proofFailures, { what }), 1)
 
+const leaseLost = counter(
+  "indexer_lease_lost_total",
+  "How often this instance led and found that the lease was another's, or had expired."
+)
+
+export const lostLease: Effect.Effect<void> = Metric.update(leaseLost, 1)
+
+/** All counters, from zero on. */
+export const zero: Effect.Effect<void> = Effect.gen(function* () {
+  for (const metric of [merged, blocksWritten, rollbackRows, leaseLost]) yield* Metric.update(metric, 0)
+  for (const component of Pressure.components) {
+    yield* Metric.update(Metric.withAttributes(blockedTotal, { component }), 0)
+  }
+  for (const depth of depths) yield* Metric.update(Metric.withAttributes(reorgs, { depth }), 0)
+  for (const what of mismatchedParts) yield* Metric.update(Metric.withAttributes(proofFailures, { what }), 0)
+})
+
 // Where it stands
 
 const heads = {
   head: gauge("indexer_head_block", "Highest block of the chain."),
   finalized: gauge("indexer_finalized_block", "Highest block that the chain calls final."),
   target: gauge("indexer_target_block", "Highest block to have."),
-  cursor: gauge("indexer_cursor_block", "Highest block up to which everything is committed.")
+  cursor: gauge("indexer_cursor_block", "Highest block up to which everything is committed."),
+  timestamp: gauge("indexer_head_timestamp_seconds", "Time of the highest block, seconds since 1970.")
 }
+const backfilled = gauge(
+  "indexer_backfilled",
+  "1 once this process has caught up with the head and the secondary indexes are there."
+)
 const lagBlocks = gauge("indexer_lag_blocks", "Blocks to have that are not committed.")
 const lagSeconds = gauge(
   "indexer_lag_seconds",
@@ -135,6 +166,7 @@ export const status = Effect.fnUntraced(function* (
   const remaining = Status.remaining(sync)
   const tip = sync.store.tip
   yield* maybe(heads.head, sync.head?.number)
+  yield* maybe(heads.timestamp, sync.head?.timestamp)
   yield* maybe(heads.finalized, sync.finalized)
   yield* maybe(heads.target, sync.target)
   yield* maybe(heads.cursor, Status.cursor(sync))
@@ -148,6 +180,7 @@ export const status = Effect.fnUntraced(function* (
   yield* Metric.update(stored.transactions, sync.store.totals.transactions)
   yield* Metric.update(stored.logs, sync.store.totals.logs)
   yield* Metric.update(stuckRanges, sync.stuck.length)
+  yield* Metric.update(backfilled, sync.indexed ? 1 : 0)
   yield* maybe(lastCommit, sync.lastCommitAt && sync.lastCommitAt / 1000)
   for (const name of Status.phases) {
     yield* Metric.update(Metric.withAttributes(phase, { phase: name }), sync.phase === name ? 1 : 0)
@@ -155,3 +188,38 @@ export const status = Effect.fnUntraced(function* (
   yield* Metric.update(leaseHeld, sync.lease?.holder === instanceId ? 1 : 0)
   yield* maybe(leaseEpoch, sync.lease?.epoch)
 })
+
+/** Every metric of this file with the names of its labels. */
+export const all: ReadonlyArray<readonly [Metric.Metric<number, unknown>, ReadonlyArray<string>]> = [
+  [heads.head, []],
+  [heads.timestamp, []],
+  [heads.target, []],
+  [heads.cursor, []],
+  [heads.finalized, []],
+  [lagBlocks, []],
+  [lagSeconds, []],
+  [backfilled, []],
+  [phase, ["phase"]],
+  [stuckRanges, []],
+  [blocksWritten, []],
+  [lastCommit, []],
+  [stored.blocks, []],
+  [stored.transactions, []],
+  [stored.logs, []],
+  [writeLatency, []],
+  [memoryWatermark, []],
+  [diskWatermark, []],
+  [watermarkLag, []],
+  [pendingTasks, []],
+  [blockedTotal, ["component"]],
+  [backoffLevel, []],
+  [channelUsage, ["component"]],
+  [inFlightBytes, []],
+  [merged, []],
+  [proofFailures, ["what"]],
+  [reorgs, ["depth"]],
+  [rollbackRows, []],
+  [leaseHeld, []],
+  [leaseEpoch, []],
+  [leaseLost, []]
+]

@@ -9,6 +9,7 @@ import { Settings } from "../config/Settings.ts"
 import type { ProviderFault } from "../rpc/ProviderFault.ts"
 import { ChainSource } from "../source/ChainSource.ts"
 import { type Identity, Store, type StoreError } from "../store/Store.ts"
+import * as Metrics from "./Metrics.ts"
 import { Pipeline } from "./Pipeline.ts"
 import type { SequenceError } from "./Sequencer.ts"
 import { Status } from "./Status.ts"
@@ -143,7 +144,8 @@ const make = Effect.gen(function* () {
         waiting = true
       } else {
         waiting = false
-        yield* status.update({ phase: "waiting", reason: "the lease was lost" })
+        yield* Metrics.lostLease
+        yield* status.update({ phase: "waiting", reason: "the lease was lost", lease: undefined })
         yield* Effect.logWarning("the lease was lost: another instance may write now")
       }
       yield* Effect.timeoutOption(stopping, waitInterval)

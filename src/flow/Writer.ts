@@ -120,7 +120,10 @@ const make = Effect.gen(function* () {
       if (blocks.length > 0)
         yield* Effect.withSpan(append(epoch, blocks), "commit", spanOf(epoch, blocks, steps))
       const end = steps.find(isLast)
-      if (end?._tag === "Rollback") yield* rollback(epoch, end)
+      if (end?._tag === "Rollback") {
+        const attributes = { epoch, ancestor: end.ancestor }
+        yield* Effect.withSpan(rollback(epoch, end), "rollback", { root: true, attributes })
+      }
       if (end?._tag === "Stop") return yield* end.error
     })
   })

@@ -108,7 +108,10 @@ export const make = Effect.fnUntraced(function* (options: EndpointPoolOptions) {
   const endpoints = yield* Effect.forEach(options.urls, (url, index) =>
     Endpoint.make({ ...options, id: `rpc-${index + 1}`, url })
   )
-  for (const { state } of endpoints) yield* Ref.update(state, (s) => ({ ...s, limit: options.concurrency }))
+  for (const { id, state } of endpoints) {
+    yield* Ref.update(state, (s) => ({ ...s, limit: options.concurrency }))
+    yield* Metrics.zero(id)
+  }
   const breaker = yield* CircuitBreaker.make({ tripPolicy, openDuration })
   const identity = yield* Identity.make({ chainId: options.chainId, endpoints })
   /** Released whenever a request has ended: whoever waits for an endpoint looks again. */
@@ -120,7 +123,7 @@ export const make = Effect.fnUntraced(function* (options: EndpointPoolOptions) {
   const noted = Effect.fnUntraced(function* (endpoint: Endpoint.Endpoint, fault: ProviderFault) {
     const { reason } = fault
     const labels = { endpoint: endpoint.id }
-    yield* Metric.update(Metric.withAttributes(Metrics.faults, { ...labels, reason: reason._tag }), 1)
+    yield* Metrics.faulted(endpoint.id, reason._tag)
     if (reason._tag !== "Inconsistent") return
     yield* Metric.update(Metric.withAttributes(Metrics.wrongAnswers, { ...labels, check: reason.check }), 1)
     yield* Effect.logWarning("wrong answer").pipe(

@@ -96,6 +96,9 @@ const Reason = Schema.Union([
 ])
 export type Reason = typeof Reason.Type
 
+/** The tags of all reasons. */
+export const reasons: ReadonlyArray<string> = Reason.members.map(({ identifier }) => identifier)
+
 /** Stands for an endpoint's id when a fault is of none or of all of them. */
 export const everyEndpoint = "every endpoint"
 
