@@ -2,10 +2,11 @@
  * The dashboard: keeps what the live feed said, and draws it at most once a frame. Nothing is drawn while the page is
  * out of view.
  */
-import { chart } from "./chart.js"
+import { chart, steps } from "./chart.js"
 import * as f from "./format.js"
 import { connect } from "./live.js"
 import * as notices from "./notices.js"
+import * as stream from "./stream.js"
 import * as views from "./views.js"
 
 const blocksShown = 12
@@ -22,12 +23,40 @@ const model = {
 }
 
 const charts = document.getElementById("charts")
-/** Which place of a sample each chart shows. */
+const watermark = (stage) => (snapshot) => snapshot.stages.find(({ name }) => name === stage).watermark
+/** Samples are as `Sample` in src/api/Snapshot.ts has them. */
 const drawn = [
-  [1, chart(charts, { title: "Blocks a second", format: f.rate })],
-  [2, chart(charts, { title: "Blocks behind", format: f.compact, floor: 10 })],
-  [3, chart(charts, { title: "Commit", format: f.millis, floor: 10 })],
-  [4, chart(charts, { title: "Blocks in flight", format: f.compact, floor: 10 })]
+  chart(charts, {
+    title: "Blocks a second",
+    value: ([, rate]) => rate,
+    format: f.rate,
+    incrs: steps.decimal,
+    floor: 1
+  }),
+  chart(charts, { title: "Blocks behind", value: ([, , lag]) => lag, format: f.compact, floor: 10 }),
+  chart(charts, { title: "Commit, median", value: ([, , , commit]) => commit, format: f.millis, floor: 10 }),
+  chart(charts, {
+    title: "Blocks fetched ahead",
+    value: ([, , , , blocks, , sequenced]) => blocks - sequenced,
+    limit: watermark("fetch"),
+    format: f.compact,
+    floor: 10
+  }),
+  chart(charts, {
+    title: "Blocks waiting for their commit",
+    value: ([, , , , , , sequenced]) => sequenced,
+    limit: watermark("commit"),
+    format: f.compact,
+    floor: 10
+  }),
+  chart(charts, {
+    title: "Bytes in flight",
+    value: ([, , , , , bytes]) => bytes,
+    limit: watermark("batch"),
+    format: f.bytes,
+    incrs: steps.binary,
+    floor: 1024
+  })
 ]
 
 const draw = () => {
@@ -37,17 +66,13 @@ const draw = () => {
   if (snapshot === undefined) return
   views.header(snapshot)
   views.progress(snapshot)
-  views.stream(snapshot)
+  stream.stages(snapshot)
+  stream.pressure(snapshot)
   views.endpoints(snapshot)
   views.newest(blocks, snapshot.at)
   views.reorgs(reorgs, snapshot.at)
   views.footer(snapshot)
-  for (const [place, paint] of drawn) {
-    paint(
-      samples.map((sample) => ({ at: sample[0], value: sample[place] })),
-      snapshot.at
-    )
-  }
+  for (const paint of drawn) paint(samples, snapshot)
 }
 
 let isDue = false

@@ -1,128 +1,175 @@
 /**
- * A small line chart of the last fifteen minutes: an axis from zero, the times, what it reads under the pointer, and a
- * sentence with the same for who does not see it.
+ * The last fifteen minutes of one number, drawn by uPlot: a line, the mark at which fetching pauses where there is one,
+ * what it reads under the pointer, and a sentence with the same for who does not see it.
  */
+import uPlot from "/uplot.js"
 
 const minutes = 15
-const height = 132
-const inset = { top: 10, right: 8, bottom: 20, left: 46 }
-/** Points further apart than this have nothing between them. Milliseconds. */
+const height = 156
+const font = "11px system-ui, sans-serif"
+/** Samples further apart have nothing between them. Milliseconds. */
 const gap = 20_000
 
-const svg = (name, attributes = {}, text) => {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", name)
-  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value)
-  if (text !== undefined) element.textContent = text
+/** Of the scheme that is on now: uPlot asks for it each time it draws. */
+const colour = (name) => () => getComputedStyle(document.documentElement).getPropertyValue(name)
+const scheme = matchMedia("(prefers-color-scheme: dark)")
+
+/** Distances between two lines of the grid: 1, 2, 5, 10 ... */
+const decimal = Array.from({ length: 36 }, (_, i) => Number(`${[1, 2, 5][i % 3]}e${Math.floor(i / 3) - 2}`))
+const whole = decimal.filter(Number.isInteger)
+const binary = Array.from({ length: 50 }, (_, i) => 2 ** i)
+export const steps = { decimal, whole, binary }
+
+const add = (parent, name, className = "") => {
+  const element = document.createElement(name)
+  element.className = className
+  parent.append(element)
   return element
 }
 
-/** The next of 1, 2, 5, 10, 20 ... that is not less. */
-const nice = (value) => {
-  const power = 10 ** Math.floor(Math.log10(Math.max(value, 1e-9)))
-  return [1, 2, 5, 10].find((step) => step * power >= value) * power
+/** What is older than the chart is left out, and where samples are missing, nothing is drawn. */
+const columns = (samples, value, now) => {
+  const times = []
+  const values = []
+  for (const sample of samples) {
+    const time = sample[0] / 1000
+    if (now - time > minutes * 60) continue
+    const before = times.at(-1)
+    if (before !== undefined && (time - before) * 1000 > gap) {
+      times.push(before + 1)
+      values.push(null)
+    }
+    times.push(time)
+    values.push(value(sample))
+  }
+  return [times, values]
 }
 
-/** Adds a chart to `parent`; the answer draws it. `format` is for the axis and for what is read out. */
-export const chart = (parent, { title, format, floor = 1 }) => {
-  const figure = document.createElement("figure")
-  const caption = document.createElement("figcaption")
-  const name = document.createElement("span")
-  const reading = document.createElement("output")
-  name.textContent = title
+const xAxis = {
+  stroke: colour("--quiet"),
+  font,
+  size: 30,
+  gap: 11,
+  ticks: { show: false },
+  grid: { show: false },
+  splits: (_, __, from, to) => [from, from + 300, from + 600, to],
+  values: () => [`−${minutes} min`, "−10", "−5", "now"]
+}
+
+const yAxis = (format, incrs) => ({
+  stroke: colour("--quiet"),
+  font,
+  size: 54,
+  gap: 6,
+  space: 24,
+  incrs,
+  ticks: { show: false },
+  grid: { stroke: colour("--edge"), width: 1 },
+  values: (_, splits) => splits.map(format)
+})
+
+/**
+ * Adds a chart to `parent`; the answer draws it. `value(sample)` and `limit(snapshot)` say what is drawn, `format` how
+ * it reads, `floor` the least that the axis reaches to.
+ */
+export const chart = (parent, { floor, format, incrs = whole, limit = () => null, title, value }) => {
+  const figure = add(parent, "figure")
+  const caption = add(figure, "figcaption")
+  add(caption, "span").textContent = title
+  const reading = add(caption, "output")
   reading.setAttribute("aria-live", "off")
-  caption.append(name, reading)
-  const picture = svg("svg", { role: "img", height })
-  figure.append(caption, picture)
-  parent.append(figure)
+  const picture = add(figure, "div", "plot")
+  picture.setAttribute("role", "img")
 
-  let points = []
   let now = 0
-  let width = 0
-  let pointed
+  let mark = null
 
-  const x = (at) => inset.left + (1 - (now - at) / (minutes * 60_000)) * (width - inset.left - inset.right)
-
-  const read = () => {
-    const point = pointed ?? points.at(-1)
-    reading.textContent = point === undefined ? "no data yet" : format(point.value)
-    const age = point === undefined ? 0 : Math.round((now - point.at) / 1000)
-    if (pointed !== undefined)
-      reading.textContent += `, ${age < 90 ? `${age} s` : `${Math.round(age / 60)} min`} ago`
+  /** The place of the newest value; undefined while there is none. */
+  const newest = (values) => {
+    const place = values.findLastIndex((one) => one !== null)
+    return place < 0 ? undefined : place
   }
 
-  const paint = () => {
-    if (width === 0) return
-    const top = nice(Math.max(floor, ...points.map(({ value }) => value)))
-    const y = (value) => inset.top + (1 - value / top) * (height - inset.top - inset.bottom)
-    const parts = []
-    for (const value of [0, top / 2, top]) {
-      parts.push(
-        svg("line", { class: "grid", x1: inset.left, x2: width - inset.right, y1: y(value), y2: y(value) })
-      )
-      parts.push(svg("text", { x: inset.left - 6, y: y(value) + 4, "text-anchor": "end" }, format(value)))
-    }
-    for (const back of [15, 10, 5, 0]) {
-      const anchor = back === 0 ? "end" : back === minutes ? "start" : "middle"
-      const label = back === 0 ? "now" : back === minutes ? `−${back} min` : `−${back}`
-      parts.push(svg("text", { x: x(now - back * 60_000), y: height - 5, "text-anchor": anchor }, label))
-    }
-    let line = ""
-    let area = ""
-    let start
-    points.forEach(({ at, value }, i) => {
-      const isNew = i === 0 || at - points[i - 1].at > gap
-      if (isNew) start = x(at)
-      const place = `${x(at).toFixed(1)} ${y(value).toFixed(1)}`
-      line += `${isNew ? "M" : "L"}${place}`
-      area += `${isNew ? `M${start.toFixed(1)} ${y(0)}L` : "L"}${place}`
-      if (i === points.length - 1 || points[i + 1].at - at > gap) area += `L${x(at).toFixed(1)} ${y(0)}Z`
-    })
-    parts.push(svg("path", { class: "area", d: area }), svg("path", { class: "line", d: line }))
-    const mark = pointed ?? points.at(-1)
-    if (mark !== undefined) parts.push(svg("circle", { cx: x(mark.at), cy: y(mark.value), r: 3 }))
-    if (pointed !== undefined) {
-      parts.push(
-        svg("line", { class: "cursor", x1: x(pointed.at), x2: x(pointed.at), y1: inset.top, y2: y(0) })
-      )
-    }
-    picture.setAttribute("viewBox", `0 0 ${width} ${height}`)
-    picture.replaceChildren(...parts)
-    read()
+  const read = (plot) => {
+    const [times, values] = plot.data
+    const isPointed = plot.cursor.left >= 0 && times.length > 0
+    const place = isPointed ? plot.posToIdx(plot.cursor.left) : newest(values)
+    if (place === undefined) reading.textContent = ""
+    else if (isPointed) {
+      const age = Math.max(0, Math.round(now - times[place]))
+      reading.textContent = `${format(values[place])}, ${age < 90 ? `${age} s` : `${Math.round(age / 60)} min`} ago`
+    } else reading.textContent = `${format(values[place])}${mark === null ? "" : ` of ${format(mark)}`}`
   }
 
-  const describe = () => {
-    const values = points.map(({ value }) => value)
-    const range = `between ${format(Math.min(...values))} and ${format(Math.max(...values))} in the last ${minutes} minutes`
-    picture.setAttribute(
-      "aria-label",
-      values.length === 0 ? `${title}: no data yet` : `${title}: ${format(values.at(-1))} now, ${range}`
-    )
+  const describe = (values) => {
+    const known = values.filter((one) => one !== null)
+    const range = `between ${format(Math.min(...known))} and ${format(Math.max(...known))} in the last ${minutes} minutes`
+    const limited = mark === null ? "" : `; fetching pauses at ${format(mark)}`
+    const said =
+      known.length === 0
+        ? `${title}: no data yet`
+        : `${title}: ${format(known.at(-1))} now, ${range}${limited}`
+    picture.setAttribute("aria-label", said)
+    figure.toggleAttribute("data-empty", known.length === 0)
+    figure.toggleAttribute("data-high", mark !== null && known.at(-1) >= mark)
   }
 
-  picture.addEventListener("pointermove", (event) => {
-    const at = event.clientX - picture.getBoundingClientRect().left
-    const distance = (point) => Math.abs(x(point.at) - at)
-    pointed = points.reduce(
-      (best, point) => (best === undefined || distance(point) < distance(best) ? point : best),
-      undefined
-    )
-    paint()
-  })
-  picture.addEventListener("pointerleave", () => {
-    pointed = undefined
-    paint()
-  })
-  new ResizeObserver(([entry]) => {
-    width = Math.round(entry.contentRect.width)
-    paint()
+  const drawMark = ({ bbox: { left, width }, ctx, valToPos }) => {
+    if (mark === null) return
+    const y = valToPos(mark, "y", true)
+    ctx.save()
+    ctx.strokeStyle = colour("--warn")()
+    ctx.lineWidth = 1.5 * uPlot.pxRatio
+    ctx.setLineDash([5 * uPlot.pxRatio, 4 * uPlot.pxRatio])
+    ctx.beginPath()
+    ctx.moveTo(left, y)
+    ctx.lineTo(left + width, y)
+    ctx.stroke()
+    ctx.restore()
+  }
+
+  const plot = new uPlot(
+    {
+      width: Math.max(1, picture.clientWidth),
+      height,
+      padding: [10, 14, 0, 0],
+      legend: { show: false },
+      cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 }, sync: { key: "sluice" } },
+      scales: {
+        x: { time: false, range: () => [now - minutes * 60, now] },
+        y: { range: (_, __, highest) => [0, Math.max(floor, highest ?? 0, mark ?? 0) * 1.06] }
+      },
+      series: [
+        {},
+        {
+          stroke: colour("--water"),
+          fill: colour("--water-faint"),
+          width: 1.8,
+          points: { size: 6, fill: colour("--water"), filter: (at) => [newest(at.data[1])] }
+        }
+      ],
+      axes: [xAxis, yAxis(format, incrs)],
+      hooks: { setCursor: [read], draw: [drawMark] }
+    },
+    [[], []],
+    picture
+  )
+  scheme.addEventListener("change", () => plot.redraw(false))
+  new ResizeObserver(([{ contentRect }]) => {
+    if (contentRect.width > 0) plot.setSize({ width: Math.round(contentRect.width), height })
   }).observe(picture)
+  // uPlot follows the mouse only.
+  plot.over.addEventListener("pointermove", ({ offsetX, offsetY, pointerType }) => {
+    if (pointerType === "touch") plot.setCursor({ left: offsetX, top: offsetY })
+  })
+  plot.over.addEventListener("pointerleave", () => plot.setCursor({ left: -10, top: -10 }))
 
-  /** Draws `[{ at, value }]`, milliseconds since 1970; what has no value is left out. */
-  return (all, at) => {
-    now = at
-    points = all.filter((point) => point.value !== null && now - point.at <= minutes * 60_000)
-    if (pointed !== undefined && !points.some((point) => point.at === pointed.at)) pointed = undefined
-    describe()
-    paint()
+  return (samples, snapshot) => {
+    now = snapshot.at / 1000
+    mark = limit(snapshot)
+    const data = columns(samples, value, now)
+    plot.setData(data)
+    describe(data[1])
+    read(plot)
   }
 }

@@ -9,7 +9,9 @@ export const unknown = "–"
 export const count = (value) => (value == null ? unknown : plain.format(value))
 
 export const compact = (value) =>
-  value == null ? unknown : value < 10_000 ? count(value) : short.format(value)
+  value == null ? unknown : value < 100_000 ? count(value) : short.format(value)
+
+export const blocks = (value, format = count) => `${format(value)} ${value === 1 ? "block" : "blocks"}`
 
 export const rate = (value) =>
   value == null ? unknown : value === 0 || value >= 100 ? count(value) : value.toFixed(value < 10 ? 2 : 1)

@@ -1,36 +1,6 @@
 /** The parts of the page, each drawn from the newest snapshot. An element is touched only where it changes. */
+import { $, attribute, h, put, replace, text } from "./dom.js"
 import * as f from "./format.js"
-
-const $ = (id) => document.getElementById(id)
-
-const text = (element, value) => {
-  if (element.textContent !== value) element.textContent = value
-}
-const put = (id, value) => text($(id), value)
-
-const attribute = (element, name, value) => {
-  if (value === undefined) element.removeAttribute(name)
-  else if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value)
-}
-
-/** An element with text or elements in it. */
-const h = (name, options = {}, ...children) => {
-  const element = document.createElement(name)
-  for (const [key, value] of Object.entries(options)) attribute(element, key, value)
-  element.append(...children)
-  return element
-}
-
-/** Replaces what is in `parent` when what it is made from has changed. */
-const shown = new WeakMap()
-const replace = (parent, data, make) => {
-  const key = JSON.stringify(data)
-  if (shown.get(parent) === key) return
-  shown.set(parent, key)
-  parent.replaceChildren(...make())
-}
-
-const blocks = (n) => `${f.count(n)} ${n === 1 ? "block" : "blocks"}`
 
 export const header = ({ not_ready, status }) => {
   const { chain_id, instance, phase, profile } = status
@@ -46,14 +16,22 @@ export const header = ({ not_ready, status }) => {
   document.title = `${isWorking ? `${percent.toFixed(1)} %` : phase} · Sluice ${chain_id}`
 }
 
-const sentence = ({ coverage, head, phase, start_block, sync_progress_percent, target_block }) => {
+const sentence = ({
+  committed_cursor,
+  coverage,
+  head,
+  phase,
+  start_block,
+  sync_progress_percent,
+  target_block
+}) => {
   if (head === null || target_block === null) return "Waiting for the chain's head."
   const all = target_block - start_block + 1
   if (all <= 0) return "Nothing to have yet: the chain is below the first block to index."
   const done = phase === "following" || phase === "done" || sync_progress_percent === 100
   if (done)
-    return `Up to date with block ${f.count(target_block)}, ${blocks(coverage.proven + coverage.linked)} in the tables.`
-  return `${blocks(Math.round((all * sync_progress_percent) / 100))} of ${f.count(all)}, from ${f.count(start_block)} to ${f.count(target_block)}.`
+    return `Up to date with block ${f.count(committed_cursor)}, ${f.blocks(coverage.proven + coverage.linked)} in the tables.`
+  return `${f.blocks(Math.round((all * sync_progress_percent) / 100))} of ${f.count(all)}, from ${f.count(start_block)} to ${f.count(target_block)}.`
 }
 
 export const progress = ({ at, commit_ms, status }) => {
@@ -68,7 +46,7 @@ export const progress = ({ at, commit_ms, status }) => {
     eta_seconds === 0 ? "nothing" : eta_seconds === null ? f.unknown : `about ${f.span(eta_seconds)}`
   )
   const lag = target_block === null ? null : target_block - (committed_cursor ?? status.start_block - 1)
-  put("lag", lag === null ? f.unknown : blocks(Math.max(0, lag)))
+  put("lag", lag === null ? f.unknown : f.blocks(Math.max(0, lag)))
   attribute($("bar"), "aria-valuenow", percent)
   $("bar").firstElementChild.style.width = `${percent}%`
   put("head", f.count(head?.number))
@@ -88,59 +66,6 @@ export const progress = ({ at, commit_ms, status }) => {
     "received",
     `${f.bytes(cost.bytes_received)}${cost.credits === null ? "" : ` · ${f.compact(cost.credits)} credits`}`
   )
-}
-
-const amount = (value, unit) => (unit === "bytes" ? f.bytes(value) : f.compact(value))
-
-const stage = ({ capacity, depth, does, name, note, rate, unit, watermark }, isBottleneck) => {
-  const fill = capacity === null || depth === null ? null : Math.min(1, depth / Math.max(1, capacity))
-  const isHigh = watermark !== null && depth !== null && depth >= watermark
-  const level = h("div", { class: fill === null ? "gate" : "basin", "data-high": isHigh ? "" : undefined })
-  if (fill !== null) {
-    const water = h("i")
-    water.style.height = `${(fill * 100).toFixed(1)}%`
-    level.append(water)
-    if (watermark !== null) {
-      const mark = h("b")
-      mark.style.bottom = `${(watermark / capacity) * 100}%`
-      level.append(mark)
-    }
-  }
-  const held =
-    depth === null
-      ? ""
-      : capacity === null
-        ? amount(depth, unit)
-        : `${amount(depth, unit)} of ${amount(capacity, unit)}`
-  const facts = [
-    held === "" ? "" : unit === "bytes" ? held : `${held} ${unit}`,
-    rate === null ? "" : `${f.rate(rate)} blocks/s`,
-    watermark === null ? "" : `pauses at ${amount(watermark, unit)}`,
-    note ?? ""
-  ].filter((fact) => fact !== "")
-  return h(
-    "li",
-    { "data-stage": name, "data-bottleneck": isBottleneck ? "" : undefined },
-    level,
-    h("div", { class: "what" }, h("h3", {}, name), h("p", { class: "does" }, does)),
-    h("ul", {}, ...facts.map((fact) => h("li", {}, fact))),
-    ...(isBottleneck ? [h("p", { class: "flag" }, "bottleneck")] : [])
-  )
-}
-
-const explained = {
-  fetch:
-    "The endpoints are what limits the rate: there is room for more blocks than they send. Another endpoint, or a higher CONCURRENCY, helps.",
-  commit:
-    "What comes after fetching does not keep up, so fetching pauses: the database or this machine's CPU is what limits the rate."
-}
-
-export const stream = ({ bottleneck, stages }) => {
-  put(
-    "bottleneck",
-    explained[bottleneck] ?? "From the chain to the tables, one stage after the other. Nothing holds it up."
-  )
-  replace($("stages"), [stages, bottleneck], () => stages.map((one) => stage(one, one.name === bottleneck)))
 }
 
 const faults = ({ faults: byReason, last_fault }) => {
@@ -197,7 +122,7 @@ export const reorgs = (all, at) => {
       h(
         "li",
         {},
-        h("strong", {}, `${blocks(depth)} taken back`),
+        h("strong", {}, `${f.blocks(depth)} taken back`),
         ` to block ${f.count(ancestor)} `,
         h("time", { datetime: when, title: when }, f.ago(Date.parse(when), at)),
         ...(removed.length === 0

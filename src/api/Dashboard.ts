@@ -1,11 +1,14 @@
 /**
- * The dashboard at `/`: the files of `dashboard/`, as they are, read once at the start.
+ * The dashboard at `/`: the files of `dashboard/`, and of uPlot, which draws its charts, as they are, read once at the
+ * start.
  *
- * They are small and belong together, so they are asked for again each time (`no-cache`) and answered with 304 where
- * nothing changed. The policy allows nothing but this server: no other host, no inline script.
+ * They belong together, so they are asked for again each time (`no-cache`) and answered with 304 where nothing changed.
+ * The policy allows nothing but this server: no other host, no inline script or style.
  */
 import { createHash } from "node:crypto"
 import { readFileSync } from "node:fs"
+import { createRequire } from "node:module"
+import { pathToFileURL } from "node:url"
 import { gzipSync } from "node:zlib"
 import { Effect, Layer } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
@@ -13,17 +16,28 @@ import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 /** Beside `src` in the project, beside `dist` in the package. */
 const folder = new URL("../../dashboard/", import.meta.url)
 
-const types = {
-  "index.html": "text/html; charset=utf-8",
-  "style.css": "text/css; charset=utf-8",
-  "app.js": "text/javascript; charset=utf-8",
-  "live.js": "text/javascript; charset=utf-8",
-  "chart.js": "text/javascript; charset=utf-8",
-  "notices.js": "text/javascript; charset=utf-8",
-  "views.js": "text/javascript; charset=utf-8",
-  "format.js": "text/javascript; charset=utf-8",
-  "icon.svg": "image/svg+xml"
-} as const
+/** Wherever the package manager has put it. */
+const installed = (path: string) => pathToFileURL(createRequire(import.meta.url).resolve(path))
+
+const own = [
+  "style.css",
+  "app.js",
+  "live.js",
+  "chart.js",
+  "dom.js",
+  "notices.js",
+  "views.js",
+  "stream.js",
+  "format.js",
+  "icon.svg"
+]
+
+const types: Readonly<Record<string, string>> = {
+  html: "text/html; charset=utf-8",
+  css: "text/css; charset=utf-8",
+  js: "text/javascript; charset=utf-8",
+  svg: "image/svg+xml"
+}
 
 const headers = {
   "cache-control": "no-cache",
@@ -35,11 +49,12 @@ const headers = {
   vary: "accept-encoding"
 }
 
-const file = (name: string, contentType: string) => {
-  const plain = readFileSync(new URL(name, folder))
+const file = (path: HttpRouter.PathInput, location: URL) => {
+  const plain = readFileSync(location)
   const zipped = gzipSync(plain, { level: 9 })
   const etag = `"${createHash("sha256").update(plain).digest("base64url").slice(0, 22)}"`
-  return Effect.map(HttpServerRequest.HttpServerRequest, (request) => {
+  const contentType = types[location.pathname.replace(/.*\./, "")] ?? "application/octet-stream"
+  const answer = Effect.map(HttpServerRequest.HttpServerRequest, (request) => {
     const validated = { ...headers, etag }
     if (request.headers["if-none-match"] === etag) {
       return HttpServerResponse.empty({ status: 304, headers: validated })
@@ -51,15 +66,16 @@ const file = (name: string, contentType: string) => {
         })
       : HttpServerResponse.uint8Array(plain, { contentType, headers: validated })
   })
+  return HttpRouter.add("GET", path, answer)
 }
 
 export const layer = Layer.unwrap(
   Effect.sync(() =>
     Layer.mergeAll(
-      HttpRouter.add("GET", "/", file("index.html", types["index.html"])),
-      ...Object.entries(types).map(([name, type]) =>
-        HttpRouter.add("GET", `/dashboard/${name}`, file(name, type))
-      )
+      file("/", new URL("index.html", folder)),
+      file("/uplot.js", installed("uplot/dist/uPlot.esm.js")),
+      file("/uplot.css", installed("uplot/dist/uPlot.min.css")),
+      ...own.map((name) => file(`/dashboard/${name}`, new URL(name, folder)))
     )
   )
 )

@@ -34,17 +34,21 @@ export interface Snapshot {
   readonly live_clients: number
 }
 
-/** A point of the charts: time, blocks a second, blocks behind, milliseconds of a commit, blocks and bytes in flight. */
+/**
+ * A point of the charts: time, blocks a second, blocks behind, milliseconds of a commit, blocks and bytes in flight,
+ * and how many of these blocks are sequenced and wait for their commit.
+ */
 export type Sample = readonly [
   at: number,
   rate: number,
   lag: number | null,
   commit: number | null,
   blocks: number,
-  bytes: number
+  bytes: number,
+  sequenced: number
 ]
 
-export const sample = ({ at, commit_ms, status }: Snapshot): Sample => [
+export const sample = ({ at, back_pressure, commit_ms, status }: Snapshot): Sample => [
   at,
   status.blocks_per_second,
   status.target_block === null
@@ -52,7 +56,8 @@ export const sample = ({ at, commit_ms, status }: Snapshot): Sample => [
     : status.target_block - (status.committed_cursor ?? status.start_block - 1),
   commit_ms?.p50 ?? null,
   status.in_flight.blocks,
-  status.in_flight.bytes
+  status.in_flight.bytes,
+  back_pressure.current_seq_buffer
 ]
 
 const rangesShown = 20

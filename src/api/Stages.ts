@@ -2,7 +2,6 @@
  * The stream as a picture: what is in each of its stages, how much may be, and how fast it moves; and which of them
  * holds up the rest. What is not measured is null, and the dashboard leaves it out.
  */
-import { blockedCount } from "../flow/BackPressure.ts"
 import * as Pressure from "../flow/Pressure.ts"
 import * as Status from "../flow/Status.ts"
 
@@ -78,7 +77,7 @@ export const make = (measured: Measured): ReadonlyArray<Stage> => {
       ...room(limits.capacity.jobs < limits.capacity.results ? "jobs" : "results"),
       depth: jobs.blocks,
       rate: measured.fetchedPerSecond,
-      note: waits(pressure)
+      note: pressure.level === 0 ? null : `backs off, level ${pressure.level}`
     },
     {
       ...nothing,
@@ -133,10 +132,4 @@ export const bottleneck = ({ limits, pressure, status }: Measured): StageName | 
     ...Pressure.components.map((component) => Pressure.usage(limits, pressure, component))
   ]
   return fills.some((fill) => fill * 100 >= limits.high * 0.9) ? "commit" : "fetch"
-}
-
-const waits = (pressure: Pressure.Pressure): string | null => {
-  const count = blockedCount(pressure)
-  if (pressure.level > 0) return `backs off, level ${pressure.level}`
-  return count === 0 ? null : `waited ${count} times`
 }

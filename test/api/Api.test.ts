@@ -102,7 +102,7 @@ describe("the HTTP API", () => {
       assert.strictEqual(page.status, 200)
       assert.match(page.type, /^text\/html/)
       const files = [...page.text.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, file]) => file ?? "")
-      for (const file of files.filter((name) => name.startsWith("/dashboard/"))) {
+      for (const file of files.filter((name) => /^\/(dashboard\/|uplot\.)/.test(name))) {
         assert.strictEqual((yield* get(file)).status, 200, file)
       }
       assert.deepStrictEqual(

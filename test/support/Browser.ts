@@ -1,45 +1,18 @@
 /**
- * A headless Chromium, driven by its own protocol over a pipe: nothing has to be installed but the browser. Tests that
- * need one are skipped where there is none.
+ * A headless Chromium, driven by Playwright, with its promises as effects. The browser is the system's: tests that need
+ * one are skipped where there is none.
  */
-import { type ChildProcess, spawn } from "node:child_process"
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
-import { dirname, join } from "node:path"
-import type { Readable, Writable } from "node:stream"
+import { existsSync } from "node:fs"
 import { Effect, Schedule } from "effect"
+import { chromium, type Page as PlaywrightPage } from "playwright-core"
 
-/** The system's Chromium, or the one in `CHROMIUM`. */
+/** The system's Chromium, or the browser at `CHROME_PATH`. */
 export const executable: string | undefined = [
-  process.env["CHROMIUM"] ?? "",
-  "/usr/bin/chromium",
-  "/usr/bin/chromium-browser",
-  "/usr/bin/google-chrome"
+  process.env["CHROME_PATH"] ?? "",
+  ...(process.env["PATH"] ?? "")
+    .split(":")
+    .flatMap((folder) => ["chromium", "chromium-browser", "google-chrome"].map((name) => `${folder}/${name}`))
 ].find((path) => path !== "" && existsSync(path))
-
-type Json = Record<string, unknown>
-
-interface Answer {
-  readonly id?: number
-  readonly sessionId?: string
-  readonly method?: string
-  readonly params?: Json
-  readonly result?: Json
-  readonly error?: { readonly message: string }
-}
-
-const flags = [
-  "--headless=new",
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-  "--hide-scrollbars",
-  "--remote-debugging-pipe"
-]
 
 export interface View {
   readonly width: number
@@ -55,148 +28,85 @@ export interface Page {
   /** Until the expression is true. Dies after `seconds`, 20 unless told. */
   readonly until: (expression: string, seconds?: number) => Effect.Effect<void>
   readonly view: (view: View) => Effect.Effect<void>
+  /** Moves the mouse to the middle of what the selector finds. */
+  readonly hover: (selector: string) => Effect.Effect<void>
   /** The whole page as PNG. */
   readonly screenshot: (file: string) => Effect.Effect<void>
-  /** Each node that a screen reader would know of, with its role and name. */
-  readonly accessibilityTree: Effect.Effect<ReadonlyArray<{ readonly role: string; readonly name: string }>>
-  /** Errors in the console so far, failed requests and exceptions among them. */
+  /** Errors in the console so far; exceptions, failed requests and violations of the page's policy among them. */
   readonly errors: () => ReadonlyArray<string>
-  /** Every address that was asked for, and the bytes that came over the wire. */
+  /** Every address that was asked for. */
   readonly requests: () => ReadonlyArray<string>
-  readonly received: () => number
+  /** Bytes of the answers over the wire, headers included. */
+  readonly received: Effect.Effect<number>
 }
 
-const connect = (child: ChildProcess) => {
-  const write = child.stdio[3] as Writable
-  const read = child.stdio[4] as Readable
-  const waiting = new Map<
-    number,
-    { readonly done: (result: Json) => void; readonly fail: (error: Error) => void }
-  >()
-  const listeners = new Map<string, (method: string, params: Json) => void>()
-  let last = 0
-  let pending = ""
-  read.setEncoding("utf8").on("data", (text: string) => {
-    const messages = (pending + text).split("\0")
-    pending = messages.pop() ?? ""
-    for (const message of messages) {
-      const { error, id, method, params, result, sessionId } = JSON.parse(message) as Answer
-      if (id === undefined) listeners.get(sessionId ?? "")?.(method ?? "", params ?? {})
-      else if (error === undefined) waiting.get(id)?.done(result ?? {})
-      else waiting.get(id)?.fail(new Error(error.message))
-    }
-  })
-  return {
-    send: (method: string, params: Json = {}, sessionId?: string) =>
-      new Promise<Json>((done, fail) => {
-        last++
-        waiting.set(last, { done, fail })
-        write.write(`${JSON.stringify({ id: last, method, params, sessionId })}\0`)
-      }),
-    listen: (sessionId: string, listener: (method: string, params: Json) => void) =>
-      listeners.set(sessionId, listener)
-  }
-}
+const told =
+  "document.addEventListener('securitypolicyviolation', (it) => console.error('policy', it.blockedURI, it.violatedDirective))"
 
 /** Starts the browser; it ends with the scope. */
 export const launch = Effect.gen(function* () {
-  const profile = yield* Effect.acquireRelease(
-    Effect.sync(() => mkdtempSync(join(tmpdir(), "sluice-chromium-"))),
-    (folder) =>
-      Effect.sync(() => rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 }))
-  )
-  const child = yield* Effect.sync(() =>
-    spawn(executable ?? "chromium", [...flags, `--user-data-dir=${profile}`], {
-      stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"]
-    })
-  )
-  const { listen, send } = connect(child)
-  // Asked to close, it waits for its own processes, which write to the profile until then.
-  yield* Effect.addFinalizer(() =>
-    Effect.callback<void>((resume) => {
-      child.once("exit", () => resume(Effect.void))
-      send("Browser.close").catch(() => child.kill("SIGKILL"))
-    }).pipe(
-      Effect.timeoutOrElse({
-        duration: "5 seconds",
-        orElse: () => Effect.sync(() => void child.kill("SIGKILL"))
-      })
-    )
+  const browser = yield* Effect.acquireRelease(
+    Effect.promise(() =>
+      chromium.launch({ executablePath: executable ?? "chromium", args: ["--no-sandbox", "--disable-quic"] })
+    ),
+    (running) => Effect.promise(() => running.close())
   )
 
   /** Opens an address in a window of its own. */
   const open = Effect.fnUntraced(function* (url: string, first: View = desktop) {
-    const { targetId } = yield* Effect.promise(() => send("Target.createTarget", { url: "about:blank" }))
-    const { sessionId } = yield* Effect.promise(() =>
-      send("Target.attachToTarget", { targetId, flatten: true })
+    const page = yield* Effect.promise(() =>
+      browser.newPage({ viewport: first, colorScheme: first.scheme, reducedMotion: "no-preference" })
     )
-    const session = String(sessionId)
-    const ask = (method: string, params: Json = {}) => Effect.promise(() => send(method, params, session))
     const errors: Array<string> = []
     const requests: Array<string> = []
-    let received = 0
-    listen(session, (method, params) => {
-      const told = JSON.stringify(params)
-      if (method === "Runtime.exceptionThrown") errors.push(told)
-      if (method === "Runtime.consoleAPICalled" && params["type"] === "error") errors.push(told)
-      if (method === "Log.entryAdded" && /"level":"error"/.test(told)) errors.push(told)
-      if (method === "Network.requestWillBeSent")
-        requests.push((params["request"] as { readonly url: string }).url)
-      if (method === "Network.webSocketCreated") requests.push(String(params["url"]))
-      if (method === "Network.loadingFinished") received += Number(params["encodedDataLength"])
+    const sizes: Array<Promise<number>> = []
+    page.on("pageerror", (error) => errors.push(String(error)))
+    page.on("console", (message) => {
+      if (message.type() === "error") errors.push(message.text())
     })
-    for (const domain of ["Page", "Runtime", "Log", "Network", "Accessibility"])
-      yield* ask(`${domain}.enable`)
-
-    const view = Effect.fnUntraced(function* ({ height, scheme, width }: View) {
-      yield* ask("Emulation.setDeviceMetricsOverride", { width, height, deviceScaleFactor: 1, mobile: false })
-      const features = [{ name: "prefers-color-scheme", value: scheme }]
-      yield* ask("Emulation.setEmulatedMedia", { features })
-    })
-    const evaluate = <A>(expression: string): Effect.Effect<A> =>
-      Effect.flatMap(
-        ask("Runtime.evaluate", { expression, returnByValue: true, awaitPromise: true }),
-        ({ exceptionDetails, result }) =>
-          exceptionDetails === undefined
-            ? Effect.succeed((result as { readonly value: A }).value)
-            : Effect.die(new Error(JSON.stringify(exceptionDetails)))
+    page.on("request", (request) => requests.push(request.url()))
+    page.on("websocket", (socket) => requests.push(socket.url()))
+    page.on("requestfinished", (request) => {
+      const size = request.sizes()
+      sizes.push(
+        size.then(({ responseBodySize, responseHeadersSize }) => responseBodySize + responseHeadersSize)
       )
-    yield* view(first)
-    yield* ask("Page.navigate", { url })
+    })
+    yield* Effect.promise(() => page.addInitScript(told))
+    yield* Effect.promise(() => page.goto(url))
     return {
-      evaluate,
-      until: (expression, seconds = 20) =>
-        Effect.flatMap(evaluate<boolean>(`document.readyState === "complete" && (${expression})`), (isSo) =>
-          isSo ? Effect.void : Effect.fail("not yet")
-        ).pipe(
-          Effect.retry(Schedule.spaced("50 millis")),
-          Effect.timeoutOrElse({
-            duration: `${seconds} seconds`,
-            orElse: () =>
-              Effect.flatMap(evaluate<string>("document.body.innerText"), (text) =>
-                Effect.die(new Error(`never ${expression}; the page says:\n${text}\n${errors.join("\n")}`))
-              )
-          }),
-          Effect.orDie
-        ),
-      view,
-      screenshot: (file) =>
-        Effect.map(ask("Page.captureScreenshot", { captureBeyondViewport: true }), ({ data }) => {
-          mkdirSync(dirname(file), { recursive: true })
-          writeFileSync(file, Buffer.from(String(data), "base64"))
+      evaluate: <A>(expression: string) => Effect.promise(() => page.evaluate<A>(expression)),
+      until: (expression, seconds = 20) => until(page, expression, seconds, errors),
+      view: ({ height, scheme, width }) =>
+        Effect.promise(async () => {
+          await page.setViewportSize({ width, height })
+          await page.emulateMedia({ colorScheme: scheme })
         }),
-      accessibilityTree: Effect.map(ask("Accessibility.getFullAXTree"), ({ nodes }) =>
-        (nodes as ReadonlyArray<Record<string, { readonly value?: string } | boolean | undefined>>)
-          .filter((node) => node["ignored"] !== true)
-          .map(({ name, role }) => ({
-            role: typeof role === "object" ? (role.value ?? "") : "",
-            name: typeof name === "object" ? (name.value ?? "") : ""
-          }))
-      ),
+      hover: (selector) => Effect.promise(() => page.hover(selector)),
+      screenshot: (file) => Effect.promise(() => page.screenshot({ path: file, fullPage: true })),
       errors: () => errors,
       requests: () => requests,
-      received: () => received
+      received: Effect.promise(async () => (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0))
     } satisfies Page
   })
   return { open }
 })
+
+/** By the debugger, again and again: Playwright's own `waitForFunction` evaluates in the page, which its policy forbids. */
+const until = (page: PlaywrightPage, expression: string, seconds: number, errors: ReadonlyArray<string>) =>
+  Effect.promise(() =>
+    page.evaluate<boolean>(`document.readyState === "complete" && Boolean(${expression})`)
+  ).pipe(
+    Effect.flatMap((isSo) => (isSo ? Effect.void : Effect.fail("not yet"))),
+    Effect.retry(Schedule.spaced("50 millis")),
+    Effect.timeoutOrElse({
+      duration: `${seconds} seconds`,
+      orElse: () =>
+        Effect.flatMap(
+          Effect.promise(() => page.evaluate<string>("document.body.innerText")),
+          (text) =>
+            Effect.die(new Error(`never ${expression}; the page says:\n${text}\n${errors.join("\n")}`))
+        )
+    }),
+    Effect.orDie
+  )

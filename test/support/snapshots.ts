@@ -5,7 +5,7 @@
 import * as PressureNow from "../../src/api/PressureNow.ts"
 import type { Sample, Snapshot } from "../../src/api/Snapshot.ts"
 import * as Stages from "../../src/api/Stages.ts"
-import * as Pressure from "../../src/flow/Pressure.ts"
+import type * as Pressure from "../../src/flow/Pressure.ts"
 import type { SyncStatus } from "../../src/flow/Status.ts"
 
 const at = Date.UTC(2026, 10, 21, 9, 30)
@@ -26,8 +26,9 @@ interface Moment {
   readonly head: number | null
   readonly cursor: number | null
   readonly rate: number
-  /** Blocks in flight. */
+  /** Blocks fetched ahead, and of these the ones that wait for their commit. */
   readonly depth: number
+  readonly sequenced?: number
   readonly faults?: boolean
 }
 
@@ -48,7 +49,10 @@ const endpoint = (host: string, id: string, latency: number, calls: number) => (
   last_fault: null
 })
 
-export const snapshot = ({ cursor, depth, faults = false, head, phase, rate, reason }: Moment): Snapshot => {
+const weight = 48_000
+
+export const snapshot = (moment: Moment): Snapshot => {
+  const { cursor, depth, faults = false, head, phase, rate, reason, sequenced = 0 } = moment
   const blocks = cursor === null ? 0 : cursor + 1
   const coverage = cursor === null ? [] : [{ from: 0, to: cursor, level: "proven" as const }]
   const percent = head === null || cursor === null ? 0 : (blocks / (head + 1)) * 100
@@ -58,9 +62,15 @@ export const snapshot = ({ cursor, depth, faults = false, head, phase, rate, rea
     high: 80,
     critical: 95
   }
-  const load = { blocks: depth, bytes: depth * 48_000 }
+  const load = (blocks: number): Pressure.Load => ({ blocks, bytes: blocks * weight })
+  const ready = Math.floor((depth - sequenced) * 0.7)
   const pressure: Pressure.Pressure = {
-    ...Pressure.add(Pressure.empty, "results", load),
+    level: depth > 3000 ? 2 : 0,
+    loads: {
+      jobs: load(depth - sequenced - ready),
+      results: load(ready),
+      sequencer: load(sequenced)
+    },
     blocked: { jobs: 0, results: depth > 3000 ? 214 : 0, sequencer: 0 }
   }
   const measured: Stages.Measured = {
@@ -73,12 +83,12 @@ export const snapshot = ({ cursor, depth, faults = false, head, phase, rate, rea
       safe: undefined,
       start: 0,
       target: head ?? undefined,
-      sequenced: undefined,
+      sequenced: cursor === null ? undefined : cursor + sequenced,
       lastCommitAt: undefined,
       store: {
         coverage,
         totals: { blocks, transactions: blocks * 142, logs: blocks * 291 },
-        tip: undefined,
+        tip: cursor === null ? undefined : header(cursor, 6),
         finalized: undefined,
         lastReorg: undefined,
         commit: 1
@@ -125,7 +135,7 @@ export const snapshot = ({ cursor, depth, faults = false, head, phase, rate, rea
       coverage: { proven: blocks, linked: 0, ranges: coverage },
       in_flight: {
         blocks: depth,
-        bytes: depth * 48_000,
+        bytes: depth * weight,
         max_blocks: limits.capacity.results,
         max_bytes: limits.bytes
       },
@@ -177,11 +187,11 @@ export const snapshot = ({ cursor, depth, faults = false, head, phase, rate, rea
 }
 
 /** Fifteen minutes before it, with some unrest. */
-const history = ({ status }: Snapshot): ReadonlyArray<Sample> =>
+const history = ({ back_pressure, status }: Snapshot): ReadonlyArray<Sample> =>
   status.committed_cursor === null
     ? []
     : Array.from({ length: 180 }, (_, i): Sample => {
-        const wave = 1 + 0.18 * Math.sin(i / 7) + 0.07 * Math.sin(i * 1.7)
+        const wave = 1 + 0.18 * Math.sin((179 - i) / 7) + 0.07 * Math.sin((179 - i) * 1.7)
         const rate = status.blocks_per_second * wave
         const behind = (status.target_block ?? 0) - (status.committed_cursor ?? 0)
         return [
@@ -189,8 +199,9 @@ const history = ({ status }: Snapshot): ReadonlyArray<Sample> =>
           rate,
           Math.round(behind + (179 - i) * 5 * status.blocks_per_second * (behind > 100 ? 1 : 0)),
           46 * wave,
-          Math.round(status.in_flight.blocks * Math.min(1.1, wave)),
-          status.in_flight.bytes
+          Math.round(status.in_flight.blocks * Math.min(1, wave)),
+          Math.round(status.in_flight.bytes * Math.min(1, wave)),
+          Math.round(back_pressure.current_seq_buffer * Math.min(1, wave))
         ]
       })
 
@@ -231,8 +242,8 @@ const head = 21_840_112
 
 export const moments = {
   empty: snapshot({ phase: "syncing", head: null, cursor: null, rate: 0, depth: 0, faults: true }),
-  syncing: snapshot({ phase: "syncing", head, cursor: 9_214_380, rate: 318.4, depth: 1420 }),
-  full: snapshot({ phase: "syncing", head, cursor: 14_507_201, rate: 402.7, depth: 4080 }),
+  syncing: snapshot({ phase: "syncing", head, cursor: 9_214_380, rate: 318.4, depth: 1420, sequenced: 310 }),
+  full: snapshot({ phase: "syncing", head, cursor: 14_507_201, rate: 402.7, depth: 4880, sequenced: 920 }),
   following: snapshot({ phase: "following", head, cursor: head, rate: 0.08, depth: 1 }),
   retrying: snapshot({
     phase: "retrying",
