@@ -15,13 +15,16 @@ const floors = [
   "api",
   "audit",
   "flow",
+  "tokens",
   "cluster",
   "source",
   "store",
   "delivery",
   "devnet",
+  "events",
   "rpc",
   "config",
+  "columns",
   "chain",
   "Version.ts"
 ]

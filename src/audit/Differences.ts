@@ -1,9 +1,11 @@
 /**
  * Where the rows of a block differ from the block, cell by cell.
  */
+
+import type { ColumnType } from "../columns/Table.ts"
 import type { EncodedBlock } from "../store/Columns.ts"
 import * as Digest from "../store/Digest.ts"
-import { type ColumnType, tables } from "../store/Tables.ts"
+import { tables } from "../store/Tables.ts"
 
 /** Columns that some nodes leave empty: nothing there contradicts nothing. */
 const mayBeAbsent: ReadonlySet<string> = new Set([
@@ -64,6 +66,8 @@ const shown = (cell: Buffer, type: ColumnType): string => {
   const bytes = cell.subarray(4)
   if (cell.equals(absent)) return "null"
   switch (type) {
+    case "bool":
+      return String(bytes[0] === 1)
     case "int2":
       return String(bytes.readInt16BE())
     case "int4":
@@ -76,6 +80,8 @@ const shown = (cell: Buffer, type: ColumnType): string => {
       return `the number ${bytes.subarray(8).toString("hex")}`
     case "jsonb":
       return cut(bytes.toString("utf8", 1))
+    case "text":
+      return cut(bytes.toString("utf8"))
     case "bytea":
       return cut(`0x${bytes.toString("hex")}`)
   }

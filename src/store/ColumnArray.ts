@@ -11,15 +11,17 @@
  */
 import { PgTypes } from "@effect/sql-pg"
 import { Result } from "effect"
-import type { TableRows } from "./Columns.ts"
-import type { ColumnType, Table } from "./Tables.ts"
+import type { ColumnType, Table } from "../columns/Table.ts"
+import type { TableRows } from "../columns/TableWriter.ts"
 
 const oids: Readonly<Record<ColumnType, { readonly element: number; readonly array: number }>> = {
+  bool: { element: PgTypes.OID.bool, array: PgTypes.OID.boolArray },
   int2: { element: PgTypes.OID.int2, array: PgTypes.OID.int2Array },
   int4: { element: PgTypes.OID.int4, array: PgTypes.OID.int4Array },
   int8: { element: PgTypes.OID.int8, array: PgTypes.OID.int8Array },
   numeric: { element: PgTypes.OID.numeric, array: PgTypes.OID.numericArray },
   bytea: { element: PgTypes.OID.bytea, array: PgTypes.OID.byteaArray },
+  text: { element: PgTypes.OID.text, array: PgTypes.OID.textArray },
   timestamptz: { element: PgTypes.OID.timestamptz, array: PgTypes.OID.timestamptzArray },
   jsonb: { element: PgTypes.OID.jsonb, array: PgTypes.OID.jsonbArray }
 }

@@ -18,17 +18,10 @@ import type {
   RpcTransaction,
   RpcWithdrawal
 } from "../chain/Block.ts"
-import { ColumnWriter, Refusals } from "./ColumnWriter.ts"
+import { type ColumnWriter, Refusals } from "../columns/ColumnWriter.ts"
+import * as TableWriter from "../columns/TableWriter.ts"
 import * as Json from "./Json.ts"
-import { blocks, logs, type Table, transactions, withdrawals } from "./Tables.ts"
-
-/** The rows of one block in one table: every column's array elements in PostgreSQL's binary form, back to back. */
-export interface TableRows {
-  readonly count: number
-  readonly buffer: Buffer
-  /** End offset of each column inside `buffer`. */
-  readonly ends: Int32Array
-}
+import { blocks, logs, transactions, withdrawals } from "./Tables.ts"
 
 /** A block whose rows can be written without another look at them. */
 export interface EncodedBlock extends BlockHeader {
@@ -38,7 +31,7 @@ export interface EncodedBlock extends BlockHeader {
   /** Bytes that it holds in memory. */
   readonly bytes: number
   /** One entry for each data table, in the order of `tables`. */
-  readonly rows: ReadonlyArray<TableRows>
+  readonly rows: ReadonlyArray<TableWriter.TableRows>
 }
 
 /** A value that its column cannot take: a provider's wrong answer, or a chain beyond these tables. */
@@ -57,7 +50,7 @@ const fixedBytes = 1024
 
 export const encode = (raw: RawBlock, level: ProofLevel): EncodedBlock | MalformedValue => {
   refusals.first = undefined
-  for (const { all } of writers) for (const column of all) column.reset()
+  for (const writer of writers) TableWriter.reset(writer)
   const { block, receipts } = raw
   const header = headerOf(raw)
   const logCount = writeBody(raw)
@@ -72,7 +65,7 @@ export const encode = (raw: RawBlock, level: ProofLevel): EncodedBlock | Malform
   // Read through a function: what the writers have added meanwhile is invisible to the compiler.
   const wrong = firstRefusal()
   if (wrong !== undefined) return malformed(header.number, wrong)
-  const rows = writers.map(compact)
+  const rows = writers.map(TableWriter.take)
   return {
     ...header,
     level,
@@ -85,50 +78,18 @@ export const encode = (raw: RawBlock, level: ProofLevel): EncodedBlock | Malform
 
 // The writers
 
-interface TableWriter<C extends string> {
-  readonly columns: Readonly<Record<C, ColumnWriter>>
-  readonly all: ReadonlyArray<ColumnWriter>
-}
-
 const refusals = new Refusals()
 const firstRefusal = (): Refusals["first"] => refusals.first
 
-const writerOf = <C extends string>(table: Table<C>): TableWriter<C> => {
-  const entries = Object.entries<Table["columns"][string]>(table.columns).map(
-    ([name, { nullable }]) => [name, new ColumnWriter(`${table.name}.${name}`, nullable, refusals)] as const
-  )
-  return {
-    all: entries.map(([, writer]) => writer),
-    // The keys are those of `table.columns`, which `fromEntries` cannot say.
-    columns: Object.fromEntries(entries) as Record<C, ColumnWriter>
-  }
-}
-
 const writeTo = {
-  blocks: writerOf(blocks),
-  transactions: writerOf(transactions),
-  logs: writerOf(logs),
-  withdrawals: writerOf(withdrawals)
+  blocks: TableWriter.make(blocks, refusals),
+  transactions: TableWriter.make(transactions, refusals),
+  logs: TableWriter.make(logs, refusals),
+  withdrawals: TableWriter.make(withdrawals, refusals)
 }
 
 /** In the order of `tables`. */
 const writers = [writeTo.blocks, writeTo.transactions, writeTo.logs, writeTo.withdrawals]
-
-const none: TableRows = { count: 0, buffer: Buffer.alloc(0), ends: new Int32Array(0) }
-
-const compact = ({ all }: TableWriter<string>): TableRows => {
-  const count = all[0]?.count ?? 0
-  if (count === 0) return none
-  const ends = new Int32Array(all.length)
-  let end = 0
-  for (const [i, column] of all.entries()) {
-    end += column.end
-    ends[i] = end
-  }
-  const buffer = Buffer.allocUnsafeSlow(end)
-  for (const [i, column] of all.entries()) column.copyTo(buffer, i === 0 ? 0 : (ends[i - 1] ?? 0))
-  return { count, buffer, ends }
-}
 
 const malformed = (
   number: number,

@@ -22,8 +22,10 @@
  */
 import { createHash } from "node:crypto"
 import { PgTypes } from "@effect/sql-pg"
-import type { EncodedBlock, TableRows } from "./Columns.ts"
-import { type ColumnType, columnNames, type Table, tables } from "./Tables.ts"
+import { type ColumnType, columnNames, type Table } from "../columns/Table.ts"
+import type { TableRows } from "../columns/TableWriter.ts"
+import type { EncodedBlock } from "./Columns.ts"
+import { tables } from "./Tables.ts"
 
 /** Columns that some nodes leave empty, or fill as they see fit, by `table.column`. */
 export const nodesOwn: ReadonlySet<string> = new Set([
@@ -77,11 +79,13 @@ export const createFunctions = (schema: string): ReadonlyArray<string> => {
 // In TypeScript
 
 const oids: Readonly<Record<ColumnType, number>> = {
+  bool: PgTypes.OID.bool,
   int2: PgTypes.OID.int2,
   int4: PgTypes.OID.int4,
   int8: PgTypes.OID.int8,
   numeric: PgTypes.OID.numeric,
   bytea: PgTypes.OID.bytea,
+  text: PgTypes.OID.text,
   timestamptz: PgTypes.OID.timestamptz,
   jsonb: PgTypes.OID.jsonb
 }

@@ -4,9 +4,11 @@
 import { Effect } from "effect"
 import type { SqlClient } from "effect/sql"
 import type { SqlError } from "effect/sql/SqlError"
+import { insert } from "../columns/Table.ts"
+import type { TableRows } from "../columns/TableWriter.ts"
 import { parameters } from "./ColumnArray.ts"
-import type { EncodedBlock, TableRows } from "./Columns.ts"
-import { insert, tables } from "./Tables.ts"
+import type { EncodedBlock } from "./Columns.ts"
+import { tables } from "./Tables.ts"
 
 /** Rows of one statement; more make none faster, and all of them are in memory once more while they are sent. */
 const chunkRows = 5000

@@ -15,10 +15,11 @@
 import { Effect } from "effect"
 import { Migrator, SqlClient } from "effect/sql"
 import { isSqlError, type SqlError } from "effect/sql/SqlError"
+import { createPartitioned } from "../columns/Table.ts"
 import * as Digest from "./Digest.ts"
 import { exclusive, transaction } from "./SqlFailure.ts"
 import { DatabaseFailure, StoreError } from "./Store.ts"
-import { createTable, tables } from "./Tables.ts"
+import { tables } from "./Tables.ts"
 
 export interface MigrationOptions {
   readonly schema: string
@@ -77,7 +78,7 @@ const checkServer = Effect.fnUntraced(function* (sql: SqlClient.SqlClient) {
 const firstTables = Effect.fnUntraced(function* ({ partitionBlocks, schema }: MigrationOptions) {
   const sql = yield* SqlClient.SqlClient
   const name = (table: string) => sql(`${schema}.${table}`)
-  for (const table of tables) yield* sql.unsafe(createTable(schema, table))
+  for (const table of tables) yield* sql.unsafe(createPartitioned(schema, table))
   yield* sql`
     create table ${name("coverage")} (
       level text primary key check (level in ('proven', 'linked')),

@@ -12,6 +12,7 @@ import { SqlClient } from "effect/sql"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Hex, ProofLevel } from "../chain/Block.ts"
 import type { BlockRange } from "../chain/BlockRange.ts"
+import { columnNames, type Table } from "../columns/Table.ts"
 import * as Coverage from "./Coverage.ts"
 import * as Rows from "./Rows.ts"
 import { toStoreError, transaction } from "./SqlFailure.ts"
@@ -23,7 +24,7 @@ import type {
   StoredTransaction,
   StoredWithdrawal
 } from "./StoredBlock.ts"
-import { blocks, columnNames, logs, type Table, tables, transactions, withdrawals } from "./Tables.ts"
+import { blocks, logs, tables, transactions, withdrawals } from "./Tables.ts"
 
 export interface Page {
   readonly range: BlockRange

@@ -11,9 +11,10 @@
  */
 import { Effect, Ref } from "effect"
 import type { SqlClient } from "effect/sql"
+import type { Table } from "../columns/Table.ts"
 import { exclusive, transaction } from "./SqlFailure.ts"
 import type { StoreError } from "./Store.ts"
-import { type Table, tables } from "./Tables.ts"
+import { tables } from "./Tables.ts"
 
 export interface Partitions {
   /** Makes what these blocks need, and the next one when they come near it. */

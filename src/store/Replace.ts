@@ -10,6 +10,7 @@ import type { EncodedBlock } from "./Columns.ts"
 import * as Coverage from "./Coverage.ts"
 import type * as FeedRows from "./FeedRows.ts"
 import * as Guard from "./Guard.ts"
+import type { Participant } from "./Participant.ts"
 import type { Partitions } from "./Partitions.ts"
 import * as Rows from "./Rows.ts"
 import { transaction } from "./SqlFailure.ts"
@@ -23,6 +24,7 @@ export const make = ({
   feed,
   guard,
   inserts,
+  participants,
   partitions,
   schema,
   sql
@@ -33,6 +35,7 @@ export const make = ({
   readonly guard: ReturnType<typeof Guard.make>
   readonly inserts: (blocks: ReadonlyArray<EncodedBlock>) => Effect.Effect<void, SqlError>
   readonly partitions: Partitions
+  readonly participants: ReadonlyArray<Participant>
 }): ReplaceMethods => {
   const name = (table: string) => sql(`${schema}.${table}`)
 
@@ -68,6 +71,7 @@ export const make = ({
       select (select count(*) from b) as blocks, (select count(*) from t) as transactions,
         (select count(*) from l) as logs, (select count(*) from w) as withdrawals`
     yield* inserts(blocks)
+    for (const participant of participants) yield* participant.replace(range, blocks)
     const more = (count: (block: EncodedBlock) => number, less: bigint | undefined) =>
       int8(blocks.reduce((n, block) => n + count(block), 0) - Number(less ?? 0))
     const after = yield* sql<Rows.StateRow>`

@@ -26,6 +26,7 @@ import * as Guard from "./Guard.ts"
 import * as Inserts from "./Inserts.ts"
 import * as LeaseRow from "./LeaseRow.ts"
 import * as Migrations from "./Migrations.ts"
+import type { Participant } from "./Participant.ts"
 import * as Partitions from "./Partitions.ts"
 import * as Replace from "./Replace.ts"
 import * as Rows from "./Rows.ts"
@@ -49,6 +50,8 @@ export interface SqlStoreOptions {
   readonly partitionBlocks?: number
   /** Commits that the feed keeps. Default 100,000. */
   readonly feedCommits?: number
+  /** Write in the same transactions, in this order. */
+  readonly participants?: ReadonlyArray<Participant>
 }
 
 export const layer = (options: SqlStoreOptions): Layer.Layer<Store, StoreError, SqlClient.SqlClient> =>
@@ -68,6 +71,7 @@ const fail = (reason: StoreError["reason"]) => new StoreError({ reason })
 
 export const make = Effect.fnUntraced(function* ({
   feedCommits = FeedRows.defaultCommits,
+  participants = [],
   partitionBlocks = 1_000_000,
   schema
 }: SqlStoreOptions): Effect.fn.Return<Store["Service"], StoreError, SqlClient.SqlClient> {
@@ -192,6 +196,7 @@ export const make = Effect.fnUntraced(function* ({
       const wrong = Guard.mismatch(blocks, rows.flatMap(Guard.neighbour))
       if (wrong !== undefined) return yield* fail(wrong)
       yield* inserts(blocks)
+      for (const participant of participants) yield* participant.append({ blocks, epoch, finalized })
       return Rows.toState(yield* record(blocks, finalized))
     }).pipe(transaction(sql, "append"))
   }, bounded("append"))
@@ -234,6 +239,7 @@ export const make = Effect.fnUntraced(function* ({
       if (final !== undefined) {
         return yield* fail(new BelowFinality({ ancestor, finalized: Number(final.finalized) }))
       }
+      for (const participant of participants) yield* participant.rollback(ancestor)
       const gone = yield* sql<Rows.RolledBackRow>`
         with b as (
           delete from ${name("blocks")} where number > ${above}
@@ -308,7 +314,7 @@ export const make = Effect.fnUntraced(function* ({
     events: (after, limit) => bounded("read the feed")(feed.events(after, limit)),
     reorgs: (options) => bounded("read the reorgs")(feed.reorgs(options)),
     ensureIndexes,
-    ...Replace.make({ sql, schema, feed, guard, inserts, partitions }),
+    ...Replace.make({ sql, schema, feed, guard, inserts, partitions, participants }),
     ...LeaseRow.make(sql, schema)
   })
 })

@@ -11,28 +11,7 @@
  * - In `transactions` and `logs`, columns of fixed width stand first: PostgreSQL pads none of them there.
  * - A quantity without a limit by consensus is a `numeric(78,0)`, which holds any uint256.
  */
-
-export type ColumnType = "int2" | "int4" | "int8" | "numeric" | "bytea" | "timestamptz" | "jsonb"
-
-export interface Column {
-  readonly type: ColumnType
-  readonly nullable: boolean
-  /** For an analyst: one sentence, in Markdown. */
-  readonly doc: string
-}
-
-export interface Table<C extends string = string> {
-  readonly name: string
-  readonly doc: string
-  /** In the order of the columns in the database. */
-  readonly columns: Readonly<Record<C, Column>>
-  /** The primary key; its first column is the block's number, by which the table is partitioned. */
-  readonly key: readonly [NoInfer<C>, ...ReadonlyArray<NoInfer<C>>]
-}
-
-const column =
-  (type: ColumnType, nullable: boolean) =>
-  (doc: string): Column => ({ type, nullable, doc })
+import { column, type Table, table } from "../columns/Table.ts"
 
 const int2 = column("int2", false)
 const int4 = column("int4", false)
@@ -47,8 +26,6 @@ const optional = {
   bytea: column("bytea", true),
   jsonb: column("jsonb", true)
 }
-
-const table = <const C extends string>(definition: Table<C>): Table<C> => definition
 
 export const blocks = table({
   name: "blocks",
@@ -187,34 +164,3 @@ export const indexes: ReadonlyArray<Index> = [
   index(logs, "topic1", "block_number"),
   index(logs, "topic2", "block_number")
 ]
-
-export const columnNames = <C extends string>(of: Table<C>): ReadonlyArray<string> => Object.keys(of.columns)
-
-/** The type of a column as DDL says it. */
-export const sqlType = (type: ColumnType): string => (type === "numeric" ? "numeric(78,0)" : type)
-
-/** `create table` for the partitioned parent. `schema` has been checked to need no quotes (see `Settings`). */
-export const createTable = (schema: string, of: Table): string => {
-  const columns = Object.entries(of.columns).map(
-    ([name, { nullable, type }]) => `  "${name}" ${sqlType(type)}${nullable ? "" : " not null"}`
-  )
-  const [number] = of.key
-  return [
-    `create table "${schema}"."${of.name}" (`,
-    [...columns, `  primary key (${of.key.map((name) => `"${name}"`).join(", ")})`].join(",\n"),
-    `) partition by range ("${number}")`
-  ].join("\n")
-}
-
-/**
- * `insert` with one array of elements as the parameter for each column. All of them have the same length, so they are
- * taken apart in step. In `from unnest(...)` PostgreSQL would store the rows once more before it reads them, which is a
- * fifth of its time.
- */
-export const insert = (schema: string, of: Table): string => {
-  const names = columnNames(of)
-    .map((name) => `"${name}"`)
-    .join(", ")
-  const arrays = Object.values(of.columns).map(({ type }, i) => `unnest($${i + 1}::${type}[])`)
-  return `insert into "${schema}"."${of.name}" (${names}) select ${arrays.join(", ")}`
-}

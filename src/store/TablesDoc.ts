@@ -1,7 +1,8 @@
 /**
  * The reference in `docs/tables.md`, written from the definitions of the tables.
  */
-import { indexes, sqlType, type Table, tables } from "./Tables.ts"
+import { sqlType, type Table } from "../columns/Table.ts"
+import { indexes, tables } from "./Tables.ts"
 
 const begin = "<!-- generated from src/store/Tables.ts: begin -->"
 const end = "<!-- generated from src/store/Tables.ts: end -->"
