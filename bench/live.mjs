@@ -1,8 +1,8 @@
 /**
  * What live readers cost, and how late they are: `npm run build && node bench/live.mjs`. See `docs/benchmarks.md`.
  *
- * The full job of `main.mjs` (`linked`), once without and once with readers of `/ws` in each round. The node is
- * stopped until all readers are connected, and the clock runs from when it goes on until the last block is committed.
+ * The full job of `main.mjs` (`linked`), once without and once with readers of `/ws` in each round. The node has
+ * nothing until all readers are connected, and the clock runs from its first blocks until the last one is committed.
  * A share of the readers is stalled: they are connected, and never read.
  */
 import { fork, spawn } from "node:child_process"
@@ -90,7 +90,6 @@ const cleanUp = async () => {
 const end = async (child, signal = "SIGTERM") => {
   if (child.exitCode !== null || child.signalCode !== null) return
   const ended = new Promise((done) => child.once("exit", done))
-  child.kill("SIGCONT")
   child.kill(signal)
   await ended
 }
@@ -164,7 +163,7 @@ const run = async ({ blocks, name, node, postgres, readers, rpcPort }) => {
     rmSync(folder, { recursive: true, force: true })
   })
   await postgres.checkpoint()
-  node.kill("SIGSTOP")
+  node.send("hold")
   const { child, pid, port } = await startSluice({ databaseUrl, rpcPort, blocks, folder })
   const crowd =
     readers === 0
@@ -180,9 +179,10 @@ const run = async ({ blocks, name, node, postgres, readers, rpcPort }) => {
   if (crowd !== undefined) {
     cleanups.push(() => end(crowd))
     await message(crowd, ({ connected }) => (connected === readers ? connected : undefined))
-    await sleep(1000)
     crowd.send("start")
   }
+  // By then it waits for blocks.
+  await sleep(1000)
   const ended = new Promise((done) => child.once("exit", done))
   const before = cpuOf(pid)?.own ?? 0
   let cpu = 0
@@ -192,7 +192,7 @@ const run = async ({ blocks, name, node, postgres, readers, rpcPort }) => {
     memory = peakMemory(pid) ?? memory
   }, 50)
   const started = process.hrtime.bigint()
-  node.kill("SIGCONT")
+  node.send("go")
   // Readers are asked before the end, at which all of them are closed.
   let seen = { delays: [], bytes: 0 }
   const ask = setInterval(async () => {

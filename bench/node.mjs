@@ -4,8 +4,8 @@
  * Its answers lie in one buffer, as the bytes that go out, and a batch is answered by putting them behind one another:
  * with two cores for node, indexer and database, what the node spends is missing in what it measures.
  *
- * When it is started with an IPC channel it says its port there, answers `"stats"` with what it was asked, and ends
- * with its parent, however that one ended.
+ * When it is started with an IPC channel it says its port there, answers `"stats"` with what it was asked, has block 0
+ * alone from `"hold"` to `"go"`, and ends with its parent, however that one ended.
  */
 import { readFileSync } from "node:fs"
 import { createServer } from "node:http"
@@ -29,15 +29,17 @@ for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => process.exi
 const chain = await load({ blocks: Number(options.blocks), density: Number(options.density), log: print })
 const latency = Number(options.latency)
 const answers = readFileSync(answersFile(chain.folder))
-const head = chain.blocks
+let head = chain.blocks
 /** What Ethereum's tags mean here: one epoch to be safe, two to be final. */
-const tags = new Map([
-  ["earliest", 0],
-  ["latest", head],
-  ["pending", head],
-  ["safe", Math.max(0, head - 32)],
-  ["finalized", Math.max(0, head - 64)]
-])
+const tagged = () =>
+  new Map([
+    ["earliest", 0],
+    ["latest", head],
+    ["pending", head],
+    ["safe", Math.max(0, head - 32)],
+    ["finalized", Math.max(0, head - 64)]
+  ])
+let tags = tagged()
 
 const stats = { requests: 0, calls: 0, bytes: 0 }
 
@@ -51,7 +53,6 @@ const fixed = (value) => Buffer.from(JSON.stringify(value))
 
 const constants = new Map([
   ["eth_chainId", fixed(`0x${chain.chainId.toString(16)}`)],
-  ["eth_blockNumber", fixed(`0x${head.toString(16)}`)],
   ["eth_syncing", fixed(false)],
   ["net_version", fixed(`${chain.chainId}`)],
   ["web3_clientVersion", fixed("sluice-bench/1.0")]
@@ -93,7 +94,7 @@ const resultOf = (method, params) => {
     const span = receiptOf(String(params[0]).toLowerCase())
     return span === undefined ? missing : body(span)
   }
-  return constants.get(method)
+  return method === "eth_blockNumber" ? fixed(`0x${head.toString(16)}`) : constants.get(method)
 }
 
 /** @param {Array<Buffer>} parts to which the answer is added @param {any} call */
@@ -163,4 +164,8 @@ server.listen(Number(options.port), "127.0.0.1", () => {
 
 process.on("message", (message) => {
   if (message === "stats") process.send?.({ stats })
+  else if (message === "hold" || message === "go") {
+    head = message === "hold" ? 0 : chain.blocks
+    tags = tagged()
+  }
 })
