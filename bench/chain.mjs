@@ -41,6 +41,9 @@ import { keccak256, serializeTransaction, toRlp } from "viem"
  * @property {number} [chainId]
  * @property {number} [seed]
  * @property {number} [density] Transactions of a block, 1 for as many as on mainnet.
+ * @property {number} [tokens] Contracts that most transfers are of: the first of them most, the last seldom.
+ * @property {number} [withdrawals] In each block.
+ * @property {number} [steady] So many of the busiest tokens, of which one moves in the first transaction of each block.
  * @property {(line: string) => void} [log]
  *
  * @typedef {object} Span Where a body lies in the file of answers.
@@ -52,6 +55,7 @@ import { keccak256, serializeTransaction, toRlp } from "viem"
  * @property {Span} light `eth_getBlockByNumber(n, false)`.
  * @property {Span} receipts `eth_getBlockReceipts(n)`, a JSON array.
  * @property {ReadonlyArray<number>} receiptLengths Bytes of each receipt inside of it.
+ * @property {number} logs
  *
  * @typedef {object} Expected What a database that holds blocks 1 to `blocks` has to say, see `verify.mjs`.
  * @property {number} blocks
@@ -71,6 +75,7 @@ import { keccak256, serializeTransaction, toRlp } from "viem"
  * @property {number} blocks
  * @property {number} bytes Of full blocks and receipts, as JSON.
  * @property {ReadonlyArray<BlockEntry>} entries
+ * @property {ReadonlyArray<Hex>} tokens The busiest first.
  * @property {Expected} expected
  */
 
@@ -89,17 +94,20 @@ export const load = async ({
   chainId = 31_337,
   seed = 20_250_507,
   density = 1,
+  tokens = 1_500,
+  withdrawals = 16,
+  steady = 0,
   log = () => {}
 } = {}) => {
   const source = readFileSync(fileURLToPath(import.meta.url))
   const key = createHash("sha256")
     .update(source)
-    .update(JSON.stringify([blocks, chainId, seed, density]))
+    .update(JSON.stringify([blocks, chainId, seed, density, tokens, withdrawals, steady]))
   const folder = join(tmpdir(), `sluice-bench-${key.digest("hex").slice(0, 16)}`)
   if (!existsSync(join(folder, "chain.json"))) {
     log(`making ${blocks} blocks in ${folder}`)
     const started = performance.now()
-    await make(folder, { blocks, chainId, seed, density })
+    await make(folder, { blocks, chainId, seed, density, tokens, withdrawals, steady })
     log(`made in ${((performance.now() - started) / 1000).toFixed(1)} s`)
   }
   return { ...JSON.parse(readFileSync(join(folder, "chain.json"), "utf8")), folder }
@@ -108,8 +116,8 @@ export const load = async ({
 /** The file that the spans of a chain's entries point into. @param {string} folder */
 export const answersFile = (folder) => join(folder, "answers.bin")
 
-/** @param {string} folder @param {{blocks: number, chainId: number, seed: number, density: number}} options */
-const make = async (folder, { blocks, chainId, density, seed }) => {
+/** @param {string} folder @param {Required<Omit<Options, "log">>} options */
+const make = async (folder, { blocks, chainId, density, seed, steady, tokens, withdrawals }) => {
   // Another run may be making the same chain: whoever is first renames its folder, and both are equal.
   const draft = `${folder}.${process.pid}`
   const remove = () => rmSync(draft, { recursive: true, force: true })
@@ -118,8 +126,8 @@ const make = async (folder, { blocks, chainId, density, seed }) => {
   try {
     const file = openSync(answersFile(draft), "w")
     const random = makeRandom(seed)
-    const world = makeWorld(random)
-    const plans = planBlocks(random, blocks, density)
+    const world = makeWorld(random, tokens, withdrawals)
+    const plans = planBlocks(random, blocks, density, steady)
     const sums = makeSums()
     let at = 0
     let bytes = 0
@@ -142,13 +150,14 @@ const make = async (folder, { blocks, chainId, density, seed }) => {
         JSON.stringify({ ...block, transactions: block.transactions.map(({ hash }) => hash) })
       )
       const all = store(`[${bodies.join(",")}]`)
-      entries.push({ full, light, receipts: all, receiptLengths: bodies.map(({ length }) => length) })
+      const logs = receipts.reduce((sum, receipt) => sum + receipt.logs.length, 0)
+      entries.push({ full, light, receipts: all, receiptLengths: bodies.map(({ length }) => length), logs })
       if (number === 0) continue
       bytes += full.length + all.length
       sums.add(block, receipts)
     }
     closeSync(file)
-    const chain = { chainId, blocks, bytes, expected: sums.finish(), entries }
+    const chain = { chainId, blocks, bytes, expected: sums.finish(), tokens: world.tokens, entries }
     writeFileSync(join(draft, "chain.json"), JSON.stringify(chain))
     if (!existsSync(folder)) renameSync(draft, folder)
   } finally {
@@ -210,13 +219,13 @@ const makeRandom = (seed) => {
 
 /** @typedef {ReturnType<typeof makeRandom>} Random */
 
-/** @param {Random} random */
-const makeWorld = (random) => {
+/** @param {Random} random @param {number} tokens @param {number} withdrawals */
+const makeWorld = (random, tokens, withdrawals) => {
   /** @param {number} length @param {() => Hex} one @returns {ReadonlyArray<Hex>} */
   const many = (length, one) => Array.from({ length }, one)
   return {
     users: many(20_000, () => random.hex(20)),
-    tokens: many(1_500, () => random.hex(20)),
+    tokens: many(tokens, () => random.hex(20)),
     pools: many(800, () => random.hex(20)),
     routers: many(60, () => random.hex(20)),
     contracts: many(2_500, () => random.hex(20)),
@@ -226,7 +235,7 @@ const makeWorld = (random) => {
     validators: many(3_000, () => random.hex(20)),
     /** @type {Map<Hex, number>} */
     nonces: new Map(),
-    withdrawals: 80_000_000
+    withdrawals: { perBlock: withdrawals, next: 80_000_000 }
   }
 }
 
@@ -271,11 +280,11 @@ const drawKind = (random) => {
 /**
  * Kinds and numbers of logs for every transaction, with the totals hit exactly.
  *
- * @typedef {{kind: string, logs: number}} Plan
- * @param {Random} random @param {number} blocks @param {number} density
+ * @typedef {{kind: string, logs: number, busiest?: number}} Plan With the number of tokens to choose from.
+ * @param {Random} random @param {number} blocks @param {number} density @param {number} steady
  * @returns {ReadonlyArray<ReadonlyArray<Plan>>}
  */
-const planBlocks = (random, blocks, density) => {
+const planBlocks = (random, blocks, density, steady) => {
   const transactions = Math.round((reference.transactions * blocks * density) / reference.blocks)
   const logs = Math.round((reference.logs * blocks * density) / reference.blocks)
   // The sum of four dice is near enough to a bell: most blocks are around the mean, a few are small or twice as large.
@@ -291,7 +300,8 @@ const planBlocks = (random, blocks, density) => {
     excess -= step
   }
   const plans = counts.map((count) =>
-    Array.from({ length: count }, () => {
+    Array.from({ length: count }, (_, i) => {
+      if (steady > 0 && i === 0) return { kind: "tokenTransfer", logs: 1, busiest: steady }
       const kind = drawKind(random)
       const [low, high] = kinds[kind].logs
       return { kind, logs: random.between(low, high) }
@@ -497,8 +507,8 @@ const distributeGas = (drafts, aim) => {
 
 /** @param {Random} random @param {World} world */
 const makeWithdrawals = (random, world) =>
-  Array.from({ length: 16 }, () => ({
-    index: hexOf(world.withdrawals++),
+  Array.from({ length: world.withdrawals.perBlock }, () => ({
+    index: hexOf(world.withdrawals.next++),
     validatorIndex: hexOf(random.between(1, 1_500_000)),
     address: random.pick(world.validators),
     amount: hexOf(random.between(15_000_000, 60_000_000))
@@ -527,7 +537,7 @@ const makeTransaction = (context, plan) => {
   const from = random.skewed(world.users)
   const nonce = world.nonces.get(from) ?? random.between(0, 2_000)
   world.nonces.set(from, nonce + 1)
-  const to = recipient(random, world, plan.kind)
+  const to = recipient(random, world, plan)
   const value =
     plan.kind === "payment" || random.chance(0.12)
       ? BigInt(random.between(1, 4e9)) * BigInt(random.between(1, 4e9))
@@ -614,8 +624,9 @@ const makeTransaction = (context, plan) => {
   }
 }
 
-/** @param {Random} random @param {World} world @param {string} kind @returns {Hex | null} */
-const recipient = (random, world, kind) => {
+/** @param {Random} random @param {World} world @param {Plan} plan @returns {Hex | null} */
+const recipient = (random, world, { busiest, kind }) => {
+  if (busiest !== undefined) return random.skewed(world.tokens.slice(0, busiest))
   if (kind === "creation") return null
   if (kind === "payment") return random.skewed(world.users)
   if (kind === "tokenTransfer" || kind === "approval") return random.skewed(world.tokens)

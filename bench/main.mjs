@@ -1,8 +1,11 @@
 /**
- * How fast the full job is: `npm run bench -- --rounds 3`. See `docs/benchmarks.md`.
+ * How fast the two jobs are: `npm run bench -- --rounds 3`. See `docs/benchmarks.md`.
  *
- * About 1,000 blocks like mainnet's from a local node into a local PostgreSQL, by a home-grown indexer and by Sluice,
- * in turn, each a fresh process with a fresh database. Exits with 1 if one of them stored something else than the
+ * - *full*: about 1,000 blocks like mainnet's, with all that is in them;
+ * - *events*: the Transfers of 50 tokens out of 50,000 blocks.
+ *
+ * Each goes from a local node into a local PostgreSQL, by a home-grown indexer and by Sluice, and the events by Ponder
+ * too; in turn, each a fresh process with a fresh database. Exits with 1 if one of them stored something else than the
  * chain, with `--strict` also if a promise was missed, and with 2 if it could not measure.
  */
 import { spawn } from "node:child_process"
@@ -11,30 +14,34 @@ import { availableParallelism, cpus, loadavg, tmpdir, totalmem } from "node:os"
 import { dirname, join, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
-import { load } from "./chain.mjs"
+import * as events from "./events.mjs"
+import * as full from "./full.mjs"
 import { measure } from "./measure.mjs"
 import { start as startPostgres } from "./postgres.mjs"
 import { note, print } from "./print.mjs"
 import { cpuOf } from "./proc.mjs"
 import { judge, render, summarize } from "./report.mjs"
-import { verify } from "./verify.mjs"
+import * as sluice from "./sluice.mjs"
 
 const usage = `node bench/main.mjs [options]
+  --job <names>         full, events, or both with a comma between them [full,events]
   --rounds <n>          Rounds of every contestant in turn [3]
-  --only <names>        Some of baseline,linked,proven, with commas between them
-  --blocks <n>          Blocks of the chain [1000]
-  --latency <ms>        That the node waits before each answer [0]
+  --only <names>        Some of baseline,linked,proven,frugal,ponder,sluice, with commas between them
+  --blocks <n>          Blocks of a single job [1000 of full, 50000 of events]
+  --latency <ms>        That the node waits before each answer; several with commas between them [0]
   --postgres <which>    url (BENCH_DATABASE_URL), local (version 15) or embedded (from npm) [the first there is]
   --indexes             The baseline builds the secondary indexes that Sluice builds
   --cold                Without the run before the first round that nobody counts
-  --timeout <seconds>   Longest time of one run [300]
+  --timeout <seconds>   Longest time of one run [600]
   --cpu-prof <folder>   A CPU profile of each run
   --json                For machines
   --strict              Exit with 1 if a promise was missed`
 
 const here = dirname(fileURLToPath(import.meta.url))
-const sluice = join(here, "..", "dist", "main.js")
-const names = ["baseline", "linked", "proven"]
+const jobs = { full, events }
+/** Who runs without a build of Sluice. */
+const others = new Set(["baseline", "frugal", "ponder"])
+const names = [...new Set(Object.values(jobs).flatMap(({ contestants }) => contestants))]
 
 /** Ends the process with 2, after `main` has cleaned up. */
 class CannotMeasure extends Error {}
@@ -43,14 +50,15 @@ const parse = () => {
   try {
     return parseArgs({
       options: {
+        job: { type: "string", default: Object.keys(jobs).join(",") },
         rounds: { type: "string", default: "3" },
         only: { type: "string", default: names.join(",") },
-        blocks: { type: "string", default: "1000" },
+        blocks: { type: "string" },
         latency: { type: "string", default: "0" },
         postgres: { type: "string" },
         indexes: { type: "boolean", default: false },
         cold: { type: "boolean", default: false },
-        timeout: { type: "string", default: "300" },
+        timeout: { type: "string", default: "600" },
         "cpu-prof": { type: "string" },
         json: { type: "boolean", default: false },
         strict: { type: "boolean", default: false },
@@ -69,25 +77,40 @@ const whole = (name, value, least) => {
   throw new CannotMeasure(`--${name} has to be a whole number from ${least}, not ${value}`)
 }
 
+/** @param {string} flag @param {string} value @param {ReadonlyArray<string>} known */
+const some = (flag, value, known) => {
+  const chosen = value.split(",").map((name) => name.trim())
+  const unknown = chosen.filter((name) => !known.includes(name))
+  if (unknown.length > 0)
+    throw new CannotMeasure(`--${flag} knows ${known.join(", ")}, not ${unknown.join(", ")}`)
+  return known.filter((name) => chosen.includes(name))
+}
+
 const checked = () => {
   const flags = parse()
-  const only = flags.only.split(",").map((name) => name.trim())
-  const unknown = only.filter((name) => !names.includes(name))
-  if (unknown.length > 0)
-    throw new CannotMeasure(`--only knows ${names.join(", ")}, not ${unknown.join(", ")}`)
+  const only = some("only", flags.only, names)
+  const chosen = some("job", flags.job, Object.keys(jobs)).flatMap((name) => {
+    const { contestants, make } = jobs[/** @type {keyof typeof jobs} */ (name)]
+    const own = contestants.filter((contestant) => only.includes(contestant))
+    return own.length === 0 ? [] : [{ make, contestants: own }]
+  })
   if (flags.postgres !== undefined && !["url", "local", "embedded"].includes(flags.postgres)) {
     throw new CannotMeasure(`--postgres knows url, local and embedded, not ${flags.postgres}`)
   }
-  const contestants = names.filter((name) => only.includes(name))
-  if (!flags.help && contestants.some((name) => name !== "baseline") && !existsSync(sluice)) {
+  if (chosen.length === 0) throw new CannotMeasure(`No such contestants in --job ${flags.job}`)
+  if (flags.blocks !== undefined && chosen.length > 1) {
+    throw new CannotMeasure("--blocks is of one job: say which one with --job")
+  }
+  const needsBuild = chosen.some(({ contestants }) => contestants.some((name) => !others.has(name)))
+  if (!flags.help && needsBuild && !existsSync(sluice.program)) {
     throw new CannotMeasure("There is no dist/main.js: run `npm run build`, or measure `--only baseline`")
   }
   return {
     ...flags,
-    contestants,
+    jobs: chosen,
     rounds: whole("rounds", flags.rounds, 1),
-    blocks: whole("blocks", flags.blocks, 1),
-    latency: whole("latency", flags.latency, 0),
+    blocks: flags.blocks === undefined ? undefined : whole("blocks", flags.blocks, 1),
+    latencies: flags.latency.split(",").map((one) => whole("latency", one, 0)),
     timeout: whole("timeout", flags.timeout, 1),
     profiles: flags["cpu-prof"] === undefined ? undefined : resolve(flags["cpu-prof"])
   }
@@ -113,17 +136,20 @@ const cleanUp = async () => {
  * @property {number} port
  * @property {() => Promise<{requests: number, calls: number, bytes: number}>} stats
  * @property {() => number | undefined} cpuSeconds
+ * @property {() => Promise<void>} stop
  *
- * @param {Options} options @returns {Promise<Node>}
+ * @param {ReadonlyArray<string>} args @returns {Promise<Node>}
  */
-const startNode = async ({ blocks, latency }) => {
-  const args = [join(here, "node.mjs"), "--blocks", `${blocks}`, "--latency", `${latency}`]
-  const child = spawn(process.execPath, args, { stdio: ["ignore", "ignore", "inherit", "ipc"] })
+const startNode = async (args) => {
+  const child = spawn(process.execPath, [join(here, "node.mjs"), ...args], {
+    stdio: ["ignore", "ignore", "inherit", "ipc"]
+  })
   const ended = new Promise((done) => child.once("exit", done))
-  cleanups.push(async () => {
+  const stop = async () => {
     child.kill("SIGTERM")
     await ended
-  })
+  }
+  cleanups.push(stop)
   /** @returns {Promise<any>} */
   const message = () =>
     new Promise((done, fail) => {
@@ -138,38 +164,8 @@ const startNode = async ({ blocks, latency }) => {
       child.send("stats")
       return (await answer).stats
     },
-    cpuSeconds: () => (child.pid === undefined ? undefined : cpuOf(child.pid)?.own)
-  }
-}
-
-/** The command line and the environment of a contestant. @param {string} contestant @param {{databaseUrl: string, rpcUrl: string, last: number, folder: string, indexes: boolean}} job */
-const command = (contestant, { databaseUrl, folder, indexes, last, rpcUrl }) => {
-  // Nothing else: a variable of the shell could be a setting of Sluice.
-  const env = {
-    PATH: process.env["PATH"] ?? "",
-    HOME: process.env["HOME"] ?? folder,
-    DATABASE_URL: databaseUrl
-  }
-  if (contestant === "baseline") {
-    return {
-      args: [join(here, "baseline.mjs"), "1", `${last}`],
-      env: { ...env, RPC_URL: rpcUrl, INDEXES: `${indexes}` },
-      schema: "etl"
-    }
-  }
-  const flags = {
-    profile: "anvil",
-    "rpc-url": rpcUrl,
-    "start-block": "1",
-    "end-block": `${last}`,
-    proof: contestant,
-    "http-port": "0",
-    "log-format": "json"
-  }
-  return {
-    args: [sluice, ...Object.entries(flags).map(([flag, value]) => `--${flag}=${value}`)],
-    env: { ...env, DATABASE_SCHEMA: "sluice_bench", SLUICE_DATA_DIR: folder },
-    schema: "sluice_bench"
+    cpuSeconds: () => (child.pid === undefined ? undefined : cpuOf(child.pid)?.own),
+    stop
   }
 }
 
@@ -177,35 +173,23 @@ const command = (contestant, { databaseUrl, folder, indexes, last, rpcUrl }) => 
 const difference = (before, after) =>
   before === undefined || after === undefined ? undefined : after - before
 
-/** @param {Options} options */
-const bench = async (options) => {
-  const { blocks, contestants, profiles, rounds, timeout } = options
-  const [load1] = loadavg()
-  if (load1 > 0.7)
-    note(
-      `This machine has other things to do (load ${load1.toFixed(1)}): figures will be worse and vary more`
-    )
-  const { bytes, expected } = await load({ blocks, log: note })
-  const postgres = await startPostgres({ choice: options.postgres })
-  cleanups.push(postgres.stop)
-  const node = await startNode(options)
+/**
+ * One job at one latency: every contestant in turn, round by round.
+ *
+ * @param {Options} options
+ * @param {import("./job.mjs").Job} job
+ * @param {number} latency
+ * @param {import("./postgres.mjs").Server} postgres
+ */
+const bench = async (options, job, latency, postgres) => {
+  const { profiles, rounds, timeout } = options
+  const { contestants } = job
+  const node = await startNode([...job.node, "--latency", `${latency}`])
   const folder = mkdtempSync(join(tmpdir(), "sluice-bench-data-"))
-  cleanups.push(() => rmSync(folder, { recursive: true, force: true }))
-  if (profiles !== undefined) mkdirSync(profiles, { recursive: true })
-  const machine = {
-    node: process.version,
-    cores: availableParallelism(),
-    cpu: cpus()[0]?.model ?? "unknown",
-    memory: totalmem(),
-    postgres: { version: postgres.version, from: postgres.where, settings: postgres.settings }
-  }
+  const remove = () => rmSync(folder, { recursive: true, force: true })
+  cleanups.push(remove)
   if (!options.json) {
-    const { logs, transactions } = expected
-    print(
-      `full job: ${blocks} blocks, ${transactions} transactions, ${logs} logs, ${(bytes / 1e6).toFixed(0)} MB of JSON`
-    )
-    print(`Node ${machine.node}, ${machine.cores} cores, ${machine.cpu}`)
-    print(`PostgreSQL ${postgres.version} (${postgres.where}), ${settingsLine(postgres.settings)}\n`)
+    print(`${job.name} job${latency === 0 ? "" : `, ${latency} ms a request`}: ${job.what}`)
   }
 
   /** @param {string} contestant @param {number} round @returns {Promise<import("./report.mjs").Run>} */
@@ -214,22 +198,18 @@ const bench = async (options) => {
     const databaseUrl = await postgres.create(database)
     const drop = () => postgres.drop(database)
     cleanups.push(drop)
-    const { args, env, schema } = command(contestant, {
-      databaseUrl,
-      rpcUrl: `http://127.0.0.1:${node.port}`,
-      last: blocks,
-      folder,
-      indexes: options.indexes
-    })
+    const rpcUrl = `http://127.0.0.1:${node.port}`
+    const command = await job.command(contestant, { databaseUrl, rpcUrl, folder })
     const profile = profiles === undefined || round === 0 ? [] : ["--cpu-prof", `--cpu-prof-dir=${profiles}`]
     await postgres.checkpoint()
     const asked = await node.stats()
     const databaseCpu = postgres.cpuSeconds()
     const nodeCpu = node.cpuSeconds()
     const used = await measure({
-      args: [...profile, ...args],
-      env,
-      cwd: folder,
+      args: [...profile, ...command.args],
+      env: { PATH: process.env["PATH"] ?? "", HOME: process.env["HOME"] ?? folder, ...command.env },
+      cwd: command.cwd ?? folder,
+      done: command.done,
       timeout,
       started: (stop) => cleanups.push(stop)
     })
@@ -241,7 +221,7 @@ const bench = async (options) => {
       requests: answered.requests - asked.requests,
       calls: answered.calls - asked.calls
     }
-    const wrong = used.failure === undefined ? await verify(databaseUrl, schema, expected) : [used.failure]
+    const wrong = used.failure === undefined ? await job.verify(contestant, databaseUrl) : [used.failure]
     // The one that nobody counts will fail again when it counts.
     if (round > 0) for (const line of wrong) note(`${contestant}, round ${round}: ${line}`)
     await drop()
@@ -250,7 +230,8 @@ const bench = async (options) => {
   }
 
   // A fresh server has to make its first files of WAL, which later ones only rename: nobody's first run should pay it.
-  if (!options.cold) await run(contestants[0], 0)
+  // Where each request takes long, that is a small part of what is measured, and a run takes minutes.
+  if (!options.cold && latency === 0) await run(contestants[0], 0)
   const runs = []
   for (let round = 1; round <= rounds; round++) {
     for (const contestant of contestants) {
@@ -259,29 +240,48 @@ const bench = async (options) => {
       if (!options.json) print(`round ${round}  ${contestant.padEnd(8)}  ${done.wall.toFixed(2)} s`)
     }
   }
+  remove()
+  cleanups.pop()
+  await node.stop()
+  cleanups.pop()
   const summaries = summarize(runs, contestants)
-  const bars = judge(summaries)
-  if (options.json) {
-    print(
-      JSON.stringify(
-        {
-          job: "full",
-          latency: options.latency,
-          indexes: options.indexes,
-          bytes,
-          expected,
-          machine,
-          runs,
-          summaries,
-          bars
-        },
-        undefined,
-        2
-      )
+  const bars = judge(job.name, latency, summaries)
+  if (!options.json) print(`\n${render(runs, summaries, bars).join("\n")}\n`)
+  return { job: job.name, latency, ...job.figures, runs, summaries, bars }
+}
+
+/** @param {Options} options */
+const benchAll = async (options) => {
+  const [load1] = loadavg()
+  if (load1 > 0.7)
+    note(
+      `This machine has other things to do (load ${load1.toFixed(1)}): figures will be worse and vary more`
     )
-  } else print(`\n${render(runs, summaries, bars).join("\n")}`)
-  const wrong = summaries.some(({ right }) => !right)
-  return wrong || (options.strict && bars.some(({ met }) => met === false)) ? 1 : 0
+  const postgres = await startPostgres({ choice: options.postgres })
+  cleanups.push(postgres.stop)
+  if (options.profiles !== undefined) mkdirSync(options.profiles, { recursive: true })
+  const machine = {
+    node: process.version,
+    cores: availableParallelism(),
+    cpu: cpus()[0]?.model ?? "unknown",
+    memory: totalmem(),
+    postgres: { version: postgres.version, from: postgres.where, settings: postgres.settings }
+  }
+  if (!options.json) {
+    print(`Node ${machine.node}, ${machine.cores} cores, ${machine.cpu}`)
+    print(`PostgreSQL ${postgres.version} (${postgres.where}), ${settingsLine(postgres.settings)}\n`)
+  }
+  const reports = []
+  for (const { contestants, make } of options.jobs) {
+    const job = await make({ contestants, blocks: options.blocks, indexes: options.indexes, log: note })
+    if (job.contestants.length === 0) continue
+    for (const latency of options.latencies) reports.push(await bench(options, job, latency, postgres))
+  }
+  if (reports.length === 0) throw new CannotMeasure("Nobody who was asked for can run here")
+  if (options.json) print(JSON.stringify({ indexes: options.indexes, machine, reports }, undefined, 2))
+  const wrong = reports.some(({ summaries }) => summaries.some(({ right }) => !right))
+  const missed = reports.some(({ bars }) => bars.some(({ met }) => met === false))
+  return wrong || (options.strict && missed) ? 1 : 0
 }
 
 /** @param {Readonly<Record<string, string>>} settings */
@@ -296,7 +296,7 @@ const main = async () => {
     print(usage)
     return 0
   }
-  return await bench(options)
+  return await benchAll(options)
 }
 
 let interrupted = false

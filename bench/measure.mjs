@@ -1,5 +1,5 @@
 /**
- * One contestant as one process, from its start to its end.
+ * One contestant as one process, from its start to its end, or until it is done where it never ends.
  *
  * **Details**
  *
@@ -21,13 +21,15 @@ import { cpuOf, peakMemory } from "./proc.mjs"
  *
  * @param {object} options
  * @param {ReadonlyArray<string>} options.args To `node`.
- * @param {Record<string, string>} options.env
+ * @param {Readonly<Record<string, string>>} options.env
  * @param {string} options.cwd
  * @param {number} options.timeout Seconds.
  * @param {(stop: () => Promise<void>) => void} options.started Gets what ends it early.
+ * @param {((signal: AbortSignal) => Promise<void>) | undefined} options.done For a process that never ends: when this
+ *   resolves, it is over.
  * @returns {Promise<Used>}
  */
-export const measure = async ({ args, cwd, env, started, timeout }) => {
+export const measure = async ({ args, cwd, done, env, started, timeout }) => {
   const before = cpuOf("self")
   const start = performance.now()
   const child = spawn(process.execPath, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"] })
@@ -59,8 +61,15 @@ export const measure = async ({ args, cwd, env, started, timeout }) => {
     child.kill("SIGKILL")
     await ended
   })
-  const failure = await ended
+  const waiting = new AbortController()
+  const finished = done?.(waiting.signal).then(() => undefined)
+  const failure = await (finished === undefined ? ended : Promise.race([ended, finished]))
   const wall = (performance.now() - start) / 1000
+  waiting.abort()
+  if (finished !== undefined) {
+    child.kill("SIGKILL")
+    await ended
+  }
   clearInterval(look)
   clearTimeout(limit)
   const after = cpuOf("self")

@@ -1,6 +1,9 @@
 /**
  * A JSON-RPC node that costs next to nothing: `node bench/node.mjs [--port n] [--latency ms] [--blocks n] [--density share]`.
  *
+ * With `--logs` it has `eth_getLogs` too (`logs.mjs`), over at most `--log-range` blocks and with at most `--log-limit`
+ * logs in an answer; with `--old-logs` no log says when its block was.
+ *
  * Its answers lie in one buffer, as the bytes that go out, and a batch is answered by putting them behind one another:
  * with two cores for node, indexer and database, what the node spends is missing in what it measures.
  *
@@ -11,6 +14,7 @@ import { readFileSync } from "node:fs"
 import { createServer } from "node:http"
 import { parseArgs } from "node:util"
 import { answersFile, load } from "./chain.mjs"
+import { makeLogs, withoutTimestamps } from "./logs.mjs"
 import { print } from "./print.mjs"
 
 const { values: options } = parseArgs({
@@ -18,7 +22,14 @@ const { values: options } = parseArgs({
     port: { type: "string", default: "0" },
     latency: { type: "string", default: "0" },
     blocks: { type: "string", default: "1000" },
-    density: { type: "string", default: "1" }
+    density: { type: "string", default: "1" },
+    tokens: { type: "string", default: "1500" },
+    withdrawals: { type: "string", default: "16" },
+    steady: { type: "string", default: "0" },
+    logs: { type: "boolean", default: false },
+    "log-range": { type: "string", default: "10000" },
+    "log-limit": { type: "string", default: "10000" },
+    "old-logs": { type: "boolean", default: false }
   }
 })
 
@@ -26,7 +37,14 @@ const { values: options } = parseArgs({
 process.on("disconnect", () => process.exit(0))
 for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => process.exit(0))
 
-const chain = await load({ blocks: Number(options.blocks), density: Number(options.density), log: print })
+const chain = await load({
+  blocks: Number(options.blocks),
+  density: Number(options.density),
+  tokens: Number(options.tokens),
+  withdrawals: Number(options.withdrawals),
+  steady: Number(options.steady),
+  log: print
+})
 const latency = Number(options.latency)
 const answers = readFileSync(answersFile(chain.folder))
 let head = chain.blocks
@@ -40,6 +58,15 @@ const tagged = () =>
     ["finalized", Math.max(0, head - 64)]
   ])
 let tags = tagged()
+
+const logs = options.logs
+  ? makeLogs({
+      chain,
+      answers,
+      limits: { blocks: Number(options["log-range"]), logs: Number(options["log-limit"]) },
+      timestamps: !options["old-logs"]
+    })
+  : undefined
 
 const stats = { requests: 0, calls: 0, bytes: 0 }
 
@@ -58,8 +85,11 @@ const constants = new Map([
   ["web3_clientVersion", fixed("sluice-bench/1.0")]
 ])
 
-/** A block by number or tag. @param {unknown} which */
-const entryOf = (which) => chain.entries[tags.get(String(which)) ?? Number(which)]
+/** By number or tag. @param {unknown} which */
+const numberOf = (which) => tags.get(String(which)) ?? Number(which)
+
+/** @param {unknown} which */
+const entryOf = (which) => chain.entries[numberOf(which)]
 
 /** Made at the first question: only indexers without `eth_getBlockReceipts` ask for single ones. @type {Map<string, {at: number, length: number}> | undefined} */
 let receiptSpans
@@ -80,7 +110,11 @@ const receiptOf = (hash) => {
   return receiptSpans.get(hash)
 }
 
-/** The bytes of the result; undefined for a method that there is not. @param {string} method @param {ReadonlyArray<any>} params @returns {Buffer | undefined} */
+/** @param {{at: number, length: number}} span */
+const receiptsBody = (span) =>
+  options["old-logs"] ? Buffer.from(withoutTimestamps(body(span).toString("latin1")), "latin1") : body(span)
+
+/** The bytes of the result, or why there is none. @param {string} method @param {ReadonlyArray<any>} params @returns {Buffer | {code: number, message: string}} */
 const resultOf = (method, params) => {
   if (method === "eth_getBlockByNumber") {
     const entry = entryOf(params[0])
@@ -88,13 +122,15 @@ const resultOf = (method, params) => {
   }
   if (method === "eth_getBlockReceipts") {
     const entry = entryOf(params[0])
-    return entry === undefined ? missing : body(entry.receipts)
+    return entry === undefined ? missing : receiptsBody(entry.receipts)
   }
   if (method === "eth_getTransactionReceipt") {
     const span = receiptOf(String(params[0]).toLowerCase())
-    return span === undefined ? missing : body(span)
+    return span === undefined ? missing : receiptsBody(span)
   }
-  return method === "eth_blockNumber" ? fixed(`0x${head.toString(16)}`) : constants.get(method)
+  if (method === "eth_getLogs" && logs !== undefined) return logs.find(params[0] ?? {}, numberOf)
+  if (method === "eth_blockNumber") return fixed(`0x${head.toString(16)}`)
+  return constants.get(method) ?? { code: -32601, message: `the method ${method} does not exist` }
 }
 
 /** @param {Array<Buffer>} parts to which the answer is added @param {any} call */
@@ -102,10 +138,9 @@ const answer = (parts, call) => {
   stats.calls++
   const id = JSON.stringify(call.id ?? null)
   const result = resultOf(call.method, call.params ?? [])
-  if (result === undefined) {
-    const error = { code: -32601, message: `the method ${call.method} does not exist` }
-    parts.push(Buffer.from(`{"jsonrpc":"2.0","id":${id},"error":${JSON.stringify(error)}}`))
-  } else parts.push(Buffer.from(`{"jsonrpc":"2.0","id":${id},"result":`), result, closing)
+  if (Buffer.isBuffer(result)) {
+    parts.push(Buffer.from(`{"jsonrpc":"2.0","id":${id},"result":`), result, closing)
+  } else parts.push(Buffer.from(`{"jsonrpc":"2.0","id":${id},"error":${JSON.stringify(result)}}`))
 }
 
 const closing = Buffer.from("}")

@@ -181,8 +181,8 @@ const reachable = (bin, folder, user) => {
   }
 }
 
-/** @returns {Promise<number>} */
-const freePort = () =>
+/** A port that nobody listens on at the moment. @returns {Promise<number>} */
+export const freePort = () =>
   new Promise((resolve, reject) => {
     const probe = createServer()
     probe.once("error", reject)

@@ -22,7 +22,7 @@
  *
  * @typedef {object} Summary
  * @property {string} contestant
- * @property {number | undefined} ratio To the baseline's wall time.
+ * @property {Readonly<Record<string, number | undefined>>} ratios To the wall time of each of the others.
  * @property {number | undefined} wall
  * @property {number | undefined} cpu
  * @property {number | undefined} databaseCpu
@@ -31,16 +31,30 @@
  * @property {number | undefined} requests
  * @property {boolean} right
  *
+ * @typedef {object} Promised
+ * @property {string} contestant
+ * @property {Readonly<Record<string, number>>} ratios Of wall times, to others.
+ * @property {number} [requests]
+ * @property {number} memory Bytes.
+ *
  * @typedef {{name: string, limit: number, found: number | undefined, met: boolean | undefined}} Bar
  */
 
 const megabyte = 1_000_000
 
-/** What the project promises on two cores; memory in bytes. */
-const promises = [
-  { contestant: "linked", ratio: 0.5, memory: 400 * megabyte },
-  { contestant: "proven", ratio: 0.75, memory: 400 * megabyte }
-]
+/** What the project promises on two cores. @type {Readonly<Record<string, (latency: number) => ReadonlyArray<Promised>>>} */
+const promises = {
+  full: () => [
+    { contestant: "linked", ratios: { baseline: 0.5 }, memory: 400 * megabyte },
+    { contestant: "proven", ratios: { baseline: 0.75 }, memory: 400 * megabyte }
+  ],
+  events: (latency) => [
+    { contestant: "sluice", ratios: eventRatios[latency] ?? {}, requests: 999, memory: 400 * megabyte }
+  ]
+}
+
+/** By milliseconds that each request takes. @type {Readonly<Record<number, Readonly<Record<string, number>>>>} */
+const eventRatios = { 0: { baseline: 0.1, ponder: 1 / 6 }, 50: { baseline: 0.015 } }
 
 /** @param {ReadonlyArray<number | undefined>} values */
 const median = (values) => {
@@ -59,16 +73,20 @@ export const summarize = (runs, contestants) =>
     const all = runs.filter((run) => run.contestant === contestant)
     // What ended early or left something out was fast for a bad reason.
     const own = all.filter(({ wrong }) => wrong.length === 0)
-    const ratios = own.map(({ round, wall }) => {
-      const base = runs.find(
-        (run) => run.round === round && run.contestant === "baseline" && run.wrong.length === 0
+    /** @param {string} other */
+    const ratioTo = (other) =>
+      median(
+        own.map(({ round, wall }) => {
+          const base = runs.find(
+            (run) => run.round === round && run.contestant === other && run.wrong.length === 0
+          )
+          return base === undefined ? undefined : wall / base.wall
+        })
       )
-      return base === undefined ? undefined : wall / base.wall
-    })
     const peaks = own.flatMap(({ memory }) => (memory === undefined ? [] : [memory]))
     return {
       contestant,
-      ratio: median(ratios),
+      ratios: Object.fromEntries(contestants.map((other) => [other, ratioTo(other)])),
       wall: median(own.map(({ wall }) => wall)),
       cpu: median(own.map(({ cpu }) => cpu)),
       databaseCpu: median(own.map(({ databaseCpu }) => databaseCpu)),
@@ -79,13 +97,16 @@ export const summarize = (runs, contestants) =>
     }
   })
 
-/** @param {ReadonlyArray<Summary>} summaries @returns {ReadonlyArray<Bar>} */
-export const judge = (summaries) =>
-  promises.flatMap(({ contestant, memory, ratio }) => {
+/** @param {string} job @param {number} latency @param {ReadonlyArray<Summary>} summaries @returns {ReadonlyArray<Bar>} */
+export const judge = (job, latency, summaries) =>
+  promises[job](latency).flatMap(({ contestant, memory, ratios, requests }) => {
     const summary = summaries.find((one) => one.contestant === contestant)
     if (summary === undefined) return []
     return [
-      bar(`${contestant}: wall / baseline`, ratio, summary.ratio),
+      ...Object.entries(ratios).map(([other, limit]) =>
+        bar(`${contestant}: wall / ${other}`, limit, summary.ratios[other])
+      ),
+      ...(requests === undefined ? [] : [bar(`${contestant}: HTTP requests`, requests, summary.requests)]),
       bar(`${contestant}: peak memory, MB`, memory / megabyte, summary.memory && summary.memory / megabyte)
     ]
   })
@@ -100,6 +121,9 @@ const bar = (name, limit, found) => ({
 
 /** @param {number | undefined} value @param {number} digits */
 const figure = (value, digits) => (value === undefined ? "-" : value.toFixed(digits))
+
+/** Three digits of what is small. @param {number | undefined} value */
+const ratio = (value) => figure(value, value !== undefined && value < 0.2 ? 3 : 2)
 
 /** @param {ReadonlyArray<ReadonlyArray<string>>} rows The first are the headings, the first column is text. */
 const table = (rows) => {
@@ -120,7 +144,7 @@ export const render = (runs, summaries, bars) => [
     ...summaries.map((one) => [
       one.contestant,
       figure(one.wall, 2),
-      figure(one.ratio, 2),
+      ratio(one.ratios["baseline"]),
       figure(one.cpu, 2),
       figure(one.databaseCpu, 2),
       figure(one.nodeCpu, 2),
@@ -139,8 +163,8 @@ export const render = (runs, summaries, bars) => [
     ...(bars.length === 0 ? [] : [["promise", "at most", "found", ""]]),
     ...bars.map(({ found, limit, met, name }) => [
       name,
-      figure(limit, limit < 10 ? 2 : 0),
-      figure(found, limit < 10 ? 2 : 0),
+      limit < 10 ? ratio(limit) : figure(limit, 0),
+      limit < 10 ? ratio(found) : figure(found, 0),
       met === undefined ? "not measured" : met ? "pass" : "MISS"
     ])
   ])

@@ -18,21 +18,27 @@ import { Proof } from "./chain/Proof.ts"
 import { Lease, type LeaseHeld } from "./cluster/Lease.ts"
 import { Settings, type SettingsOptions } from "./config/Settings.ts"
 import { Feed, type FeedEvent } from "./delivery/Feed.ts"
+import * as Contract from "./events/Contract.ts"
+import * as ContractsFile from "./events/ContractsFile.ts"
 import { BackPressure } from "./flow/BackPressure.ts"
 import { Fetcher } from "./flow/Fetcher.ts"
 import { Heads } from "./flow/Heads.ts"
+import { IndexMode } from "./flow/IndexMode.ts"
 import { Pipeline } from "./flow/Pipeline.ts"
 import { Planner } from "./flow/Planner.ts"
 import { Sequencer } from "./flow/Sequencer.ts"
 import { type Outcome, Session } from "./flow/Session.ts"
 import { Status, type SyncStatus } from "./flow/Status.ts"
 import { Writer } from "./flow/Writer.ts"
+import { type Handler, type HandlerTable, handle, table } from "./handlers/Handler.ts"
+import * as Handlers from "./handlers/Handlers.ts"
 import { EndpointPool } from "./rpc/EndpointPool.ts"
 import type { ProviderFault } from "./rpc/ProviderFault.ts"
 import type { ChainSource } from "./source/ChainSource.ts"
 import * as RpcSource from "./source/RpcSource.ts"
 import * as WebSocket from "./source/WebSocket.ts"
 import * as AdvisoryLock from "./store/AdvisoryLock.ts"
+import * as EventTables from "./store/EventTables.ts"
 import * as Postgres from "./store/Postgres.ts"
 import { SessionLock } from "./store/SessionLock.ts"
 import * as SqlStore from "./store/SqlStore.ts"
@@ -68,8 +74,14 @@ export class Sluice extends Context.Service<
    * const layer = Sluice.layer({ profile: "mainnet", rpcUrls: ["https://eth.example.com/key"], startBlock: 19_000_000 })
    * ```
    */
-  static readonly layer = (options: SettingsOptions) =>
-    Layer.provideMerge(layerFromSettings, Settings.layer(options))
+  static readonly layer = <H extends Handler<unknown> = never>(
+    options: SettingsOptions,
+    code: Code<H> = {}
+  ) => Layer.provideMerge(layerOf(code), Settings.layer(options))
+  /** What is done with events in the transaction that stores their blocks; see docs/handlers.md. */
+  static readonly handle = handle
+  /** A table that handlers write to, whose rows are taken back on a reorg. */
+  static readonly table = table
   /** Syncing, for a host that brings a `ChainSource`, a `Store` and a `SessionLock` of its own. */
   static readonly layerCore: Layer.Layer<
     Sluice | Status | BackPressure | Feed,
@@ -114,6 +126,7 @@ const layerCore: Layer.Layer<
       Layer.provide(Session.layer),
       Layer.provide([Pipeline.layer, Lease.layer]),
       Layer.provide([Planner.layer, Fetcher.layer, Sequencer.layer, Writer.layer]),
+      Layer.provide(IndexMode.layer),
       Layer.provide([Heads.layer, Proof.layer(chainId)]),
       Layer.provideMerge(Layer.merge(BackPressure.layer, Feed.layer)),
       Layer.provideMerge(Status.layer(startBlock))
@@ -177,17 +190,44 @@ const database = Layer.unwrap(
   })
 )
 
-/** The store of the settings, migrated. */
-export const layerStore = Layer.unwrap(
-  Effect.map(Settings, ({ databaseSchema, partitionBlocks }) =>
-    StoredEndpoints.layer(databaseSchema).pipe(
-      Layer.provideMerge(SqlStore.layer({ schema: databaseSchema, partitionBlocks }))
-    )
-  )
-).pipe(Layer.provideMerge(database))
+/** What a program adds to the settings, in code. */
+export interface Code<H extends Handler<unknown>> {
+  /** Beside those of the file that the settings name. */
+  readonly contracts?: ReadonlyArray<Contract.Contract>
+  /** In the order in which they run. */
+  readonly handlers?: ReadonlyArray<H>
+  /** What handlers write to, to be taken back on a reorg. */
+  readonly tables?: ReadonlyArray<HandlerTable>
+}
+
+/** The events of the contracts that the settings and the program name. */
+const sources = Effect.fnUntraced(function* (inCode: ReadonlyArray<Contract.Contract>) {
+  const { contracts: file } = yield* Settings
+  const inFile = file === undefined ? [] : yield* ContractsFile.load(file)
+  return yield* Contract.sources([...inFile, ...inCode])
+})
+
+/** The store of the settings, migrated, with the tables of events. */
+const storeOf = <H extends Handler<unknown>>({ contracts = [], handlers = [], tables = [] }: Code<H>) =>
+  Layer.unwrap(
+    Effect.gen(function* () {
+      const { databaseSchema: schema, partitionBlocks, startBlock } = yield* Settings
+      const events = EventTables.layer({ schema, sources: yield* sources(contracts) })
+      const store = Layer.unwrap(
+        Effect.gen(function* () {
+          const { logsOf, participant } = yield* EventTables.EventTables
+          const own = yield* Handlers.participant({ schema, startBlock, handlers, tables, logsOf })
+          const participants = handlers.length === 0 ? [participant] : [participant, own]
+          return SqlStore.layer({ schema, partitionBlocks, participants })
+        })
+      )
+      return StoredEndpoints.layer(schema).pipe(Layer.provideMerge(store), Layer.provideMerge(events))
+    })
+  ).pipe(Layer.provideMerge(database))
 
 /** Syncing as the settings say. The database comes first: who does not get it starts no devnet either. */
-export const layerFromSettings = layerCore.pipe(
-  Layer.provideMerge(layerSource),
-  Layer.provideMerge(layerStore)
-)
+const layerOf = <H extends Handler<unknown>>(code: Code<H>) =>
+  layerCore.pipe(Layer.provideMerge(layerSource), Layer.provideMerge(storeOf(code)))
+
+export const layerStore = storeOf<never>({})
+export const layerFromSettings = layerOf<never>({})

@@ -9,6 +9,15 @@ export { Settings, type SettingsOptions } from "./config/Settings.ts"
 export { SettingsError } from "./config/SettingsError.ts"
 export type { BlockCommitted, FeedEvent, RolledBack } from "./delivery/Feed.ts"
 export type { Phase, SyncStatus } from "./flow/Status.ts"
+export {
+  at,
+  type HandledEvent,
+  type Handler,
+  type HandlerOptions,
+  type HandlerTable,
+  handle,
+  table
+} from "./handlers/Handler.ts"
 export { ProviderFault } from "./rpc/ProviderFault.ts"
 export { type Outcome, Sluice } from "./Sluice.ts"
 export { ChainSource } from "./source/ChainSource.ts"

@@ -18,6 +18,7 @@ const floors = [
   "tokens",
   "cluster",
   "source",
+  "handlers",
   "store",
   "delivery",
   "devnet",

@@ -92,8 +92,13 @@ export const StatusAnswer = Schema.Struct({
   coverage: Schema.Struct({
     proven: Schema.Finite.annotate({ description: "Blocks." }),
     linked: Schema.Finite.annotate({ description: "Blocks." }),
+    events: Schema.Finite.annotate({ description: "Blocks of which only events are stored." }),
     ranges: Schema.Array(
-      Schema.Struct({ from: Schema.Finite, to: Schema.Finite, level: Schema.Literals(["proven", "linked"]) })
+      Schema.Struct({
+        from: Schema.Finite,
+        to: Schema.Finite,
+        level: Schema.Literals(["proven", "linked", "events"])
+      })
     ).annotate({ description: "The first hundred." })
   }),
   in_flight: Schema.Struct({

@@ -2,7 +2,7 @@
  * `/api/status` as a value: the live feed and the dashboard show the same one.
  */
 import { Clock, Effect } from "effect"
-import type { BlockHeader, ProofLevel } from "../chain/Block.ts"
+import type { BlockHeader, CoverageLevel } from "../chain/Block.ts"
 import { Settings } from "../config/Settings.ts"
 import { BackPressure } from "../flow/BackPressure.ts"
 import * as Pressure from "../flow/Pressure.ts"
@@ -75,12 +75,13 @@ const eta = (sync: Status.SyncStatus, now: number): number | null => {
 const header = (block: BlockHeader | undefined) =>
   block === undefined ? null : { number: block.number, hash: block.hash, timestamp: block.timestamp }
 
-const blocksAt = ({ coverage }: StoreState, level: ProofLevel): number =>
+const blocksAt = ({ coverage }: StoreState, level: CoverageLevel): number =>
   coverage.reduce((sum, range) => (range.level === level ? sum + range.to - range.from + 1 : sum), 0)
 
 const coverage = (store: StoreState) => ({
   proven: blocksAt(store, "proven"),
   linked: blocksAt(store, "linked"),
+  events: blocksAt(store, "events"),
   ranges: store.coverage.slice(0, 100)
 })
 

@@ -24,6 +24,9 @@ export interface BlockHeader {
  */
 export type ProofLevel = "proven" | "linked"
 
+/** What of a range is stored: whole blocks and how far they are proven, or the events of some contracts alone. */
+export type CoverageLevel = ProofLevel | "events"
+
 export interface RpcLog {
   readonly address: Hex
   readonly topics: ReadonlyArray<Hex>

@@ -29,6 +29,8 @@ import { type LogMatcher, misfit } from "./LogFilter.ts"
 export interface PlacedLog extends RpcLog {
   readonly blockNumber: Hex
   readonly blockHash: Hex
+  /** Newer nodes send it. */
+  readonly blockTimestamp?: Hex | null
 }
 
 export interface Expected {
@@ -115,6 +117,9 @@ const fieldFault = (log: Loose<PlacedLog>): Check =>
   bytes(log.address, 20, "address") ??
   hashes(log.topics, "topics", 4) ??
   data(log.data, "data") ??
+  (log.blockTimestamp === undefined || log.blockTimestamp === null
+    ? undefined
+    : count(log.blockTimestamp, "blockTimestamp")) ??
   (log.removed === true ? fault("removed", "false", true) : undefined)
 
 const isPlacedLog = (log: unknown): log is PlacedLog => shapeFault(log) === undefined

@@ -79,11 +79,16 @@ const digits = new Uint16Array(24)
  */
 const decimal = (hex: string): number => {
   const from = significant(hex)
-  const length = hex.length - from
-  if (from < 0 || length > 64) return -1
+  return from < 0 ? -1 : decimalOf(hex, from, hex.length)
+}
+
+/** The same of the digits from one position to another, the first of which is no zero. */
+const decimalOf = (hex: string, from: number, end: number): number => {
+  const length = end - from
+  if (length > 64) return -1
   let count = 0
   if (length <= 13) {
-    let rest = parse(hex, from, hex.length)
+    let rest = parse(hex, from, end)
     if (rest < 0) return -1
     while (rest > 0) {
       const quotient = Math.floor(rest / 10_000)
@@ -93,12 +98,12 @@ const decimal = (hex: string): number => {
     return count
   }
   let size = 0
-  for (let at = from; at < hex.length; ) {
-    const end = at + ((hex.length - at) % 6 || 6)
-    const limb = parse(hex, at, end)
+  for (let at = from; at < end; ) {
+    const next = at + ((end - at) % 6 || 6)
+    const limb = parse(hex, at, next)
     if (limb < 0) return -1
     limbs[size++] = limb
-    at = end
+    at = next
   }
   let top = 0
   while (top < size) {
@@ -173,14 +178,29 @@ export class ColumnWriter {
     if (hex === undefined || hex === null) return this.absent()
     const count = decimal(hex)
     if (count < 0) return this.refuse(hex)
+    this.decimalDigits(count, false)
+  }
+
+  /** The number in `hex` from one position to another, without a prefix; less than nothing where it is `negative`. */
+  numericDigits(hex: string, from: number, to: number, negative: boolean): void {
+    let first = from
+    while (first < to - 1 && hex.charCodeAt(first) === 48) first++
+    const count = decimalOf(hex, first, to)
+    if (count < 0) return this.refuse(hex.slice(from, to))
+    this.decimalDigits(count, negative)
+  }
+
+  /** What `decimal` has put into `digits`. */
+  private decimalDigits(count: number, negative: boolean): void {
     let zeros = 0
     while (zeros < count && digits[zeros] === 0) zeros++
     const size = 8 + (count - zeros) * 2
     this.open(size)
     this.int16At(count - zeros)
     this.int16At(count === 0 ? 0 : count - 1)
-    // Sign and scale: positive, without a fraction.
-    this.int32At(0)
+    // Sign and scale, without a fraction.
+    this.int16At(negative ? 0x4000 : 0)
+    this.int16At(0)
     for (let i = count - 1; i >= zeros; i--) this.int16At(digits[i] ?? 0)
   }
 
@@ -245,6 +265,18 @@ export class ColumnWriter {
     this.open(size + 1)
     this.buffer[this.end++] = 1
     this.end += this.buffer.write(text, this.end)
+  }
+
+  /** Text without U+0000, which PostgreSQL does not keep. */
+  text(value: string): void {
+    const size = Buffer.byteLength(value)
+    this.open(size)
+    this.end += this.buffer.write(value, this.end)
+  }
+
+  bool(value: boolean): void {
+    this.open(1)
+    this.buffer[this.end++] = value ? 1 : 0
   }
 
   /** The last element once more. */

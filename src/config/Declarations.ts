@@ -85,6 +85,23 @@ export const declarations = {
     doc: "How much of a block is checked before it is stored. `proven` recomputes header hash, transactions root, receipts root and bloom; `linked` checks only its place in the chain, which is all that a chain with its own rules allows."
   }),
 
+  contracts: optional({
+    env: "CONTRACTS",
+    flag: "contracts",
+    group: "Events",
+    kind: Kind.text({ pattern: /^\P{Cc}{1,4096}$/u, expected: "a path", unit: "path" }),
+    unset: "none: no tables of events",
+    doc: "JSON file that names contracts, each of whose events becomes a table. See `docs/events.md`."
+  }),
+  index: required({
+    env: "INDEX",
+    flag: "index",
+    group: "Events",
+    kind: Kind.choice(["blocks", "events", "auto"]),
+    default: value("blocks"),
+    doc: "What is fetched. `blocks` stores whole blocks and decodes events from receipts that are proven; `events` asks only for the logs of CONTRACTS, in large ranges, and stores their events alone; `auto` measures both on the chain and takes what needs fewer bytes. What is stored already is not fetched again either way."
+  }),
+
   rpcUrls: required({
     env: "RPC_URL",
     flag: "rpc-url",

@@ -120,6 +120,9 @@ const crossChecks = (
   if (!isAnvil && valueOf(declarations.traffic.schema, "traffic") === true) {
     report("traffic", `false: demo traffic is only for the anvil profile, and this is ${profile.name}`)
   }
+  if (valueOf(declarations.index.schema, "index") === "events" && !rawOf("contracts").text) {
+    report("index", `blocks, unless ${nameOf("contracts")} names contracts`)
+  }
   return problems
 }
 

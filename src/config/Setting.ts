@@ -41,6 +41,7 @@ export const derived = (
 
 export const groups = [
   "Chain",
+  "Events",
   "Providers",
   "Storage",
   "Fetching",

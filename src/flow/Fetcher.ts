@@ -7,13 +7,15 @@
  */
 import { Context, Data, Effect, Layer, Option, Ref, type Tracer } from "effect"
 import type { BlockHeader, ProofLevel, RawBlock } from "../chain/Block.ts"
-import * as BlockRange from "../chain/BlockRange.ts"
 import { Proof } from "../chain/Proof.ts"
 import { Settings } from "../config/Settings.ts"
 import { Inconsistent, type ProviderFault } from "../rpc/ProviderFault.ts"
 import { ChainSource } from "../source/ChainSource.ts"
 import * as Columns from "../store/Columns.ts"
+import { EventTables } from "../store/EventTables.ts"
+import type { LogPage } from "../store/Store.ts"
 import { BackPressure } from "./BackPressure.ts"
+import * as LogPages from "./LogPages.ts"
 import * as Metrics from "./Metrics.ts"
 import { type FetchPlan, Plan } from "./Planner.ts"
 import { loadOf } from "./Pressure.ts"
@@ -24,6 +26,12 @@ export type Fetched = Data.TaggedEnum<{
     readonly blocks: ReadonlyArray<Columns.EncodedBlock>
     readonly plan: FetchPlan
     /** Of the fetch, for the commit to link to. */
+    readonly span: Tracer.AnySpan | undefined
+  }
+  Events: {
+    readonly endpoint: string
+    readonly page: LogPage
+    readonly plan: FetchPlan
     readonly span: Tracer.AnySpan | undefined
   }
   Verify: { readonly number: number; readonly head: BlockHeader }
@@ -50,6 +58,7 @@ const make = Effect.gen(function* () {
   const proof = yield* Proof
   const gate = yield* BackPressure
   const settings = yield* Settings
+  const eventTables = yield* EventTables
   const unproven = yield* Ref.make<ReadonlySet<string>>(new Set())
 
   /** One log line for each reason why blocks are stored as `linked`. */
@@ -81,29 +90,46 @@ const make = Effect.gen(function* () {
     }
   })
 
-  const prove = Effect.fnUntraced(function* (raw: RawBlock, number: number) {
-    const encoded = Columns.encode(raw, yield* level(raw, number))
-    if ("rows" in encoded) return encoded
-    return yield* new Inconsistent({ check: "columns", detail: encoded.message })
-  })
+  const prove = (only: boolean) =>
+    Effect.fnUntraced(function* (raw: RawBlock, number: number) {
+      const encoded = Columns.encode(raw, yield* level(raw, number), {
+        matched: eventTables.matched(raw, number),
+        only
+      })
+      if ("rows" in encoded) return encoded
+      return yield* new Inconsistent({ check: "columns", detail: encoded.message })
+    })
 
   const blocks = Effect.fnUntraced(function* (plan: FetchPlan) {
-    const { blocks: encoded, endpoint } = yield* source.blocks(plan.range, prove)
-    const planned = { blocks: BlockRange.size(plan.range), bytes: plan.bytes }
-    yield* gate.move(["jobs", planned], ["results", loadOf(encoded)])
-    yield* Effect.annotateCurrentSpan({ endpoint, ...planned })
+    const { blocks: encoded, endpoint } = yield* source.blocks(plan.range, prove(plan.what === "window"))
+    yield* gate.move(["jobs", plan.load], ["results", loadOf(encoded)])
+    yield* Effect.annotateCurrentSpan({ endpoint, ...plan.load })
     const span = Option.getOrUndefined(yield* Effect.option(Effect.currentSpan))
     return Fetched.Blocks({ endpoint, blocks: encoded, plan, span })
+  })
+
+  const logPage = LogPages.make(source, eventTables.filters)
+
+  const events = Effect.fnUntraced(function* (plan: FetchPlan) {
+    const { endpoint, page } = yield* logPage(plan.range)
+    yield* gate.move(["jobs", plan.load], ["results", loadOf([page])])
+    yield* Effect.annotateCurrentSpan({ endpoint, logs: page.logs.length, bytes: page.bytes })
+    const span = Option.getOrUndefined(yield* Effect.option(Effect.currentSpan))
+    return Fetched.Events({ endpoint, page, plan, span })
   })
 
   return Fetcher.of({
     fetch: (plan) =>
       Plan.$match(plan, {
         Verify: (verify): Effect.Effect<Fetched> => Effect.succeed(verify),
-        Fetch: (fetch) =>
-          Effect.catch(Effect.withSpan(blocks(fetch), "fetch", spanOf(fetch)), (fault) =>
-            Effect.succeed(Fetched.Failed({ plan: fetch, fault }))
+        Fetch: (fetch) => {
+          const fetched: Effect.Effect<Fetched, ProviderFault> =
+            fetch.what === "events" ? events(fetch) : blocks(fetch)
+          return fetched.pipe(
+            Effect.withSpan("fetch", spanOf(fetch)),
+            Effect.catch((fault) => Effect.succeed(Fetched.Failed({ plan: fetch, fault })))
           )
+        }
       })
   })
 })

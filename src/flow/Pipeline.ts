@@ -60,12 +60,19 @@ const batch = (blocks: number) =>
     ({ bytes, steps }, step: Step) =>
       Effect.sync((): Batch => {
         steps.push(step)
-        return { steps, bytes: bytes + (step._tag === "Append" ? step.block.bytes : 0) }
+        return { steps, bytes: bytes + weight(step) }
       })
   )
 
-const appended = (steps: ReadonlyArray<Step>): ReadonlyArray<BlockRange> =>
-  Coverage.runs(steps.flatMap((step) => (step._tag === "Append" ? [step.block] : [])))
+const weight = (step: Step): number => {
+  if (step._tag === "Append") return step.block.bytes
+  return step._tag === "Cover" ? step.page.bytes : 0
+}
+
+const appended = (steps: ReadonlyArray<Step>): ReadonlyArray<BlockRange> => [
+  ...Coverage.runs(steps.flatMap((step) => (step._tag === "Append" ? [step.block] : []))),
+  ...steps.flatMap((step) => (step._tag === "Cover" ? [step.page.range] : []))
+]
 
 const make = Effect.gen(function* () {
   const settings = yield* Settings
@@ -115,9 +122,12 @@ const make = Effect.gen(function* () {
 
   /** What is sequenced waits in the sequencer's buffer. */
   const waitForCommit = (steps: ReadonlyArray<Step>) => {
-    const blocks = steps.flatMap((step) => (step._tag === "Append" ? [step.block] : []))
-    const load = loadOf(blocks)
-    const top = blocks.at(-1)
+    const through = steps.flatMap((step) => {
+      if (step._tag === "Append") return [{ number: step.block.number, bytes: step.block.bytes }]
+      return step._tag === "Cover" ? [{ number: step.page.range.to, bytes: step.page.bytes }] : []
+    })
+    const load = loadOf(through)
+    const top = through.at(-1)
     return top === undefined
       ? Effect.void
       : Effect.andThen(

@@ -16,15 +16,18 @@ import { ChainSource } from "../source/ChainSource.ts"
 import { Store, type StoreError } from "../store/Store.ts"
 import { BackPressure } from "./BackPressure.ts"
 import { Heads, target } from "./Heads.ts"
+import { IndexMode } from "./IndexMode.ts"
 import * as Metrics from "./Metrics.ts"
-import type { Component } from "./Pressure.ts"
+import type { Component, Load } from "./Pressure.ts"
 import { Status } from "./Status.ts"
 
 export type Plan = Data.TaggedEnum<{
   Fetch: {
     readonly range: BlockRange.BlockRange
-    /** Admitted for them by the gate. */
-    readonly bytes: number
+    /** Whole blocks, whole blocks of which only events are stored, or only the logs of some contracts. */
+    readonly what: "blocks" | "window" | "events"
+    /** What the gate let in for it. */
+    readonly load: Load
     /** The block above `range` may be there already. */
     readonly seam: boolean
     /** How often it was given back. */
@@ -38,16 +41,16 @@ export const Plan = Data.taggedEnum<Plan>()
 export type FetchPlan = Data.TaggedEnum.Value<Plan, "Fetch">
 
 export interface Planning {
-  readonly plan: (head: BlockHeader) => Stream.Stream<Plan, StoreError>
+  readonly plan: (head: BlockHeader) => Stream.Stream<Plan, StoreError | ProviderFault>
   /** These are in the store: from now on its coverage tells whether they have to be fetched. */
   readonly committed: (ranges: ReadonlyArray<BlockRange.BlockRange>) => Effect.Effect<void>
   /** The latest head whenever something that was given back is due. */
   readonly due: Stream.Stream<BlockHeader>
-  /** These blocks of a plan could not be had; `bytes` of the gate's room were still theirs, where they were last. */
+  /** These blocks of a plan could not be had; `load` of the gate's room was still theirs, where they were last. */
   readonly giveBack: (lost: {
     readonly from: Component
     readonly range: BlockRange.BlockRange
-    readonly bytes: number
+    readonly load: Load
     readonly attempt: number
     readonly fault: ProviderFault
   }) => Effect.Effect<void>
@@ -58,6 +61,9 @@ const gapPage = 1000
 
 /** More than the halvings of all ranges that may be in flight. */
 const cutsKept = 500
+
+/** What a page of events is taken to weigh until it is there; one of them takes the room of a block. */
+const pageLoad: Load = { blocks: 1, bytes: 2 * 2 ** 20 }
 
 /** How long something that was given back for the n-th time waits. */
 const backoff = (attempt: number): Duration.Duration =>
@@ -89,6 +95,7 @@ const make = Effect.gen(function* () {
   const gate = yield* BackPressure
   const heads = yield* Heads
   const status = yield* Status
+  const indexMode = yield* IndexMode
   /** Blocks that a chunk has to start with. */
   const cuts = yield* Ref.make<ReadonlyArray<number>>([])
 
@@ -115,11 +122,20 @@ const make = Effect.gen(function* () {
 
     const fetch = Effect.fnUntraced(function* (range: BlockRange.BlockRange, seam: boolean, attempt: number) {
       const { bytes } = yield* source.chunk
-      const size = { blocks: BlockRange.size(range), bytes: BlockRange.size(range) * bytes }
-      yield* gate.admit(size)
+      const below = yield* Ref.get(eventsBelow)
+      const what = below === undefined ? "blocks" : range.to < below ? "events" : "window"
+      const blocks = BlockRange.size(range)
+      const load = what === "events" ? pageLoad : { blocks, bytes: blocks * bytes }
+      yield* gate.admit(load)
       yield* Ref.update(scheduled, (ranges) => BlockRange.add(ranges, range))
-      return Plan.Fetch({ range, bytes: size.bytes, seam, attempt })
+      return Plan.Fetch({ range, what, load, seam, attempt })
     })
+
+    /**
+     * Below this block only events are asked for: what is not final has to be linked, block by block. Undefined where
+     * whole blocks are stored.
+     */
+    const eventsBelow = yield* Ref.make<number | undefined>(undefined)
 
     /** What was given back and is due, one after another. */
     const again = Effect.gen(function* () {
@@ -138,8 +154,9 @@ const make = Effect.gen(function* () {
           if (from > gap.to) return undefined
           const before = yield* again
           if (before !== undefined) return [before, from] as const
-          const { blocks } = yield* source.chunk
-          const cut = (yield* Ref.get(cuts)).filter((at) => at > from)
+          const below = (yield* Ref.get(eventsBelow)) ?? 0
+          const blocks = from < below ? yield* source.logChunk : (yield* source.chunk).blocks
+          const cut = [...(yield* Ref.get(cuts)), below].filter((at) => at > from)
           const range = BlockRange.make(from, Math.min(gap.to, from + blocks - 1, ...cut.map((at) => at - 1)))
           const seam = range.to === gap.to && gap.to < to
           return [yield* fetch(range, seam, 0), range.to + 1] as const
@@ -148,6 +165,8 @@ const make = Effect.gen(function* () {
 
     const plan = Effect.fnUntraced(function* (head: BlockHeader) {
       yield* gate.calm
+      const final = (yield* heads.finalized)?.number ?? 0
+      yield* Ref.set(eventsBelow, (yield* indexMode.decide(final)) === "events" ? final : undefined)
       const to = target(settings, head.number)
       const known = (yield* Ref.get(scheduled)).at(-1)?.to ?? -1
       const { tip } = (yield* status.get).store
@@ -173,13 +192,13 @@ const make = Effect.gen(function* () {
 
     const giveBack: Planning["giveBack"] = Effect.fnUntraced(function* ({
       attempt,
-      bytes,
       fault,
       from,
+      load,
       range
     }) {
       const wait = backoff(attempt)
-      yield* gate.leave(from, { blocks: BlockRange.size(range), bytes })
+      yield* gate.leave(from, load)
       yield* status.stuck({ ...range, reason: fault.message, attempts: attempt + 1, retryIn: wait })
       yield* Effect.logWarning("blocks given back, the rest goes on").pipe(
         Effect.annotateLogs({ ...range, reason: fault.message, retryIn: Duration.format(wait) })

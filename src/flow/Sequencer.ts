@@ -14,9 +14,9 @@ import { Settings } from "../config/Settings.ts"
 import { everyEndpoint, HeadLag, Inconsistent, ProviderFault } from "../rpc/ProviderFault.ts"
 import { ChainSource } from "../source/ChainSource.ts"
 import type { EncodedBlock } from "../store/Columns.ts"
-import { type Identity, IdentityMismatch, Store, StoreError } from "../store/Store.ts"
+import { type Identity, IdentityMismatch, type LogPage, Store, StoreError } from "../store/Store.ts"
 import type { Fetched } from "./Fetcher.ts"
-import type { Component } from "./Pressure.ts"
+import { type Component, type Load, loadOf } from "./Pressure.ts"
 
 export type Step = Data.TaggedEnum<{
   Append: {
@@ -24,14 +24,16 @@ export type Step = Data.TaggedEnum<{
     /** Of the fetch that it came from. */
     readonly span: Tracer.AnySpan | undefined
   }
+  /** All events of a final range. */
+  Cover: { readonly page: LogPage; readonly span: Tracer.AnySpan | undefined }
   /** Take back all blocks above `ancestor`; `mismatch` tells what showed it. Last of its run. */
   Rollback: { readonly ancestor: number; readonly mismatch: Mismatch }
   /** These blocks cannot be had now; what comes after them can. */
   GiveBack: {
     readonly range: BlockRange.BlockRange
-    /** Whose room they still take, and how many bytes of it. */
+    /** Whose room they still take, and how much of it. */
     readonly from: Component
-    readonly bytes: number
+    readonly load: Load
     readonly attempt: number
     readonly fault: ProviderFault
   }
@@ -179,7 +181,7 @@ const make = Effect.gen(function* () {
         return Step.GiveBack({
           range: BlockRange.make(at, fetched.plan.range.to),
           from: "results",
-          bytes: lost.reduce((sum, block) => sum + block.bytes, 0),
+          load: loadOf(lost),
           attempt: fetched.plan.attempt,
           fault
         })
@@ -209,6 +211,30 @@ const make = Effect.gen(function* () {
         return [...steps.slice(0, -1), yield* misfit(fetched, top.number, mismatch, detail)]
       })
 
+      /** What is final is not linked block by block; only where a block is stored above it the two have to fit. */
+      const events = Effect.fnUntraced(function* ({
+        endpoint,
+        page,
+        plan,
+        span
+      }: Extract<Fetched, { readonly _tag: "Events" }>) {
+        const above = plan.seam ? yield* headerAt(page.range.to + 1) : undefined
+        if (above === undefined || above.parentHash === page.last.hash) return [Step.Cover({ page, span })]
+        const detail = `block ${page.range.to} is ${page.last.hash}, expected ${above.parentHash}`
+        const reason = new Inconsistent({ check: "parent hash", detail })
+        const fault = new ProviderFault({ endpoint, method: "eth_getLogs", reason })
+        yield* source.report(fault)
+        return [
+          Step.GiveBack({
+            range: plan.range,
+            from: "results",
+            load: loadOf([page]),
+            attempt: plan.attempt,
+            fault
+          })
+        ]
+      })
+
       const verify = Effect.fnUntraced(function* (number: number, head: BlockHeader) {
         const our = yield* hashAt(number)
         const seen = number === head.number ? head : (yield* source.headers([number]))[0]
@@ -223,6 +249,8 @@ const make = Effect.gen(function* () {
         switch (fetched._tag) {
           case "Blocks":
             return blocks(fetched)
+          case "Events":
+            return events(fetched)
           case "Verify":
             return verify(fetched.number, fetched.head)
           case "Failed":

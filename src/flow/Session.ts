@@ -8,6 +8,7 @@ import { Lease, type LeaseHeld } from "../cluster/Lease.ts"
 import { Settings } from "../config/Settings.ts"
 import type { ProviderFault } from "../rpc/ProviderFault.ts"
 import { ChainSource } from "../source/ChainSource.ts"
+import { EventTables } from "../store/EventTables.ts"
 import { type Identity, Store, type StoreError } from "../store/Store.ts"
 import * as Metrics from "./Metrics.ts"
 import { Pipeline } from "./Pipeline.ts"
@@ -47,6 +48,7 @@ const make = Effect.gen(function* () {
   const store = yield* Store
   const lease = yield* Lease
   const pipeline = yield* Pipeline
+  const events = yield* EventTables
   const status = yield* Status
   const stopped = yield* Deferred.make<void>()
   const stopping = Deferred.await(stopped)
@@ -97,9 +99,13 @@ const make = Effect.gen(function* () {
     let failures = 0
     while (true) {
       const before = (yield* status.get).store.totals.blocks
-      const run = yield* pipeline
-        .run({ identity: who, epoch: held.epoch, stop: stopping })
-        .pipe(Effect.raceFirst(held.lost), Effect.result)
+      const run = yield* events
+        .prepare(held.epoch)
+        .pipe(
+          Effect.andThen(pipeline.run({ identity: who, epoch: held.epoch, stop: stopping })),
+          Effect.raceFirst(held.lost),
+          Effect.result
+        )
       if (run._tag === "Success") {
         if (run.success) return "done" as const
         if (yield* Deferred.isDone(stopped)) return "stopped" as const

@@ -9,7 +9,7 @@ import * as BlockRange from "../chain/BlockRange.ts"
 import { Settings } from "../config/Settings.ts"
 import { Feed } from "../delivery/Feed.ts"
 import type { EncodedBlock } from "../store/Columns.ts"
-import { Store, type StoreError } from "../store/Store.ts"
+import { type LogPage, Store, type StoreError } from "../store/Store.ts"
 import { BackPressure } from "./BackPressure.ts"
 import { type Final, Heads } from "./Heads.ts"
 import * as Metrics from "./Metrics.ts"
@@ -50,11 +50,18 @@ const make = Effect.gen(function* () {
   })
 
   /** What can be called final once these blocks are committed. */
-  const finalWith = Effect.fnUntraced(function* (blocks: ReadonlyArray<EncodedBlock>) {
+  const finalWith = Effect.fnUntraced(function* (
+    blocks: ReadonlyArray<EncodedBlock>,
+    pages: ReadonlyArray<LogPage>
+  ) {
     const { coverage, finalized } = (yield* status.get).store
     const final = yield* heads.finalized
     if (final === undefined) return undefined
-    const ranges = [...coverage, ...blocks.map(({ number }) => BlockRange.make(number, number))]
+    const ranges = [
+      ...coverage,
+      ...pages.map(({ range }) => range),
+      ...blocks.map(({ number }) => BlockRange.make(number, number))
+    ]
     const merged = ranges.reduce(BlockRange.add, [] as ReadonlyArray<BlockRange.BlockRange>)
     const number = linkedFinal(final, finalityDepth, finalized, merged)
     if (number === undefined || final.hash === undefined) return number
@@ -64,14 +71,19 @@ const make = Effect.gen(function* () {
     return ours?.hash === final.hash ? number : undefined
   })
 
-  const append = Effect.fnUntraced(function* (epoch: number, blocks: ReadonlyArray<EncodedBlock>) {
-    const finalized = yield* finalWith(blocks)
+  const append = Effect.fnUntraced(function* (
+    epoch: number,
+    blocks: ReadonlyArray<EncodedBlock>,
+    pages: ReadonlyArray<LogPage>
+  ) {
+    const finalized = yield* finalWith(blocks, pages)
     const started = yield* Clock.currentTimeMillis
-    const state = yield* store.append({ epoch, blocks, finalized })
+    const state = yield* store.append({ epoch, blocks, pages, finalized })
     const took = (yield* Clock.currentTimeMillis) - started
     yield* Metrics.written(blocks.length, took)
-    yield* status.committed(blocks.length, state, took)
-    yield* gate.leave("sequencer", loadOf(blocks))
+    const covered = pages.reduce((sum, { range }) => sum + BlockRange.size(range), blocks.length)
+    yield* status.committed(covered, state, took)
+    yield* gate.leave("sequencer", loadOf([...blocks, ...pages]))
     yield* index
     yield* feed.publish(
       blocks.map(({ number, hash, parentHash, timestamp, level, transactions, logs }) => ({
@@ -117,8 +129,9 @@ const make = Effect.gen(function* () {
       const blocks = steps
         .flatMap((step) => (step._tag === "Append" ? [step.block] : []))
         .sort((a, b) => a.number - b.number)
-      if (blocks.length > 0)
-        yield* Effect.withSpan(append(epoch, blocks), "commit", spanOf(epoch, blocks, steps))
+      const pages = steps.flatMap((step) => (step._tag === "Cover" ? [step.page] : []))
+      if (blocks.length + pages.length > 0)
+        yield* Effect.withSpan(append(epoch, blocks, pages), "commit", spanOf(epoch, blocks, steps))
       const end = steps.find(isLast)
       if (end?._tag === "Rollback") {
         const attributes = { epoch, ancestor: end.ancestor }
@@ -131,7 +144,7 @@ const make = Effect.gen(function* () {
 
 /** The commit's own trace, linked to those of the fetches that it writes. */
 const spanOf = (epoch: number, blocks: ReadonlyArray<EncodedBlock>, steps: ReadonlyArray<Step>) => {
-  const fetches = new Set(steps.flatMap((step) => (step._tag === "Append" && step.span ? [step.span] : [])))
+  const fetches = new Set(steps.flatMap((step) => ("span" in step && step.span ? [step.span] : [])))
   return {
     root: true,
     attributes: { epoch, from: blocks[0]?.number, to: blocks.at(-1)?.number, blocks: blocks.length },

@@ -82,6 +82,8 @@ export class ChainSource extends Context.Service<
     readonly logs: (range: BlockRange, filter: LogFilter) => Stream.Stream<FetchedLogs, ProviderFault>
     /** How many blocks to ask for at once so that an answer has the size that serves best. */
     readonly chunk: Effect.Effect<Chunk>
+    /** Blocks whose logs to ask for at once. */
+    readonly logChunk: Effect.Effect<number>
     /** An answer of `fault.endpoint` turned out to be wrong after it was handed over. */
     readonly report: (fault: ProviderFault) => Effect.Effect<void>
     readonly health: Effect.Effect<ReadonlyArray<EndpointHealth>>

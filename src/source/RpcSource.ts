@@ -21,6 +21,7 @@ import type { Answer, Call } from "../rpc/JsonRpc.ts"
 import { HeadLag, Inconsistent, Malformed, type ProviderFault, type Reason } from "../rpc/ProviderFault.ts"
 import { ChainSource, type Chunk, type FetchedBlocks, type Prove } from "./ChainSource.ts"
 import * as Heads from "./HeadSource.ts"
+import * as LogPaging from "./LogPaging.ts"
 import * as LogSource from "./LogSource.ts"
 
 export interface RpcSourceOptions {
@@ -101,6 +102,11 @@ export const make = Effect.fnUntraced(function* (options: RpcSourceOptions) {
           }
   )
 
+  const logChunk = Effect.map(
+    Effect.forEach(pool.endpoints, ({ state }) => Ref.get(state)),
+    (states) => Math.max(...states.map(LogPaging.allowance))
+  )
+
   const headers = (numbers: ReadonlyArray<number>) =>
     numbers.length === 0
       ? Effect.succeed([])
@@ -149,6 +155,7 @@ export const make = Effect.fnUntraced(function* (options: RpcSourceOptions) {
     blocks,
     logs: LogSource.make(pool),
     chunk,
+    logChunk,
     report: pool.report,
     health: pool.health,
     fetched: Ref.get(fetched)

@@ -10,6 +10,7 @@
  */
 import type {
   BlockHeader,
+  CoverageLevel,
   Hex,
   ProofLevel,
   RawBlock,
@@ -20,18 +21,24 @@ import type {
 } from "../chain/Block.ts"
 import { type ColumnWriter, Refusals } from "../columns/ColumnWriter.ts"
 import * as TableWriter from "../columns/TableWriter.ts"
+import * as Timestamp from "../columns/Timestamp.ts"
 import * as Json from "./Json.ts"
 import { blocks, logs, transactions, withdrawals } from "./Tables.ts"
 
 /** A block whose rows can be written without another look at them. */
 export interface EncodedBlock extends BlockHeader {
   readonly level: ProofLevel
+  /** What of it is stored. */
+  readonly coverage: CoverageLevel
+  /** Rows in `transactions` and `logs`. */
   readonly transactions: number
   readonly logs: number
   /** Bytes that it holds in memory. */
   readonly bytes: number
   /** One entry for each data table, in the order of `tables`. */
   readonly rows: ReadonlyArray<TableWriter.TableRows>
+  /** Its logs that events are made of, in their order. */
+  readonly matched: ReadonlyArray<RpcLog>
 }
 
 /** A value that its column cannot take: a provider's wrong answer, or a chain beyond these tables. */
@@ -48,17 +55,31 @@ export interface MalformedValue {
 /** Memory of a block beside its buffers, roughly: four objects and two hashes. */
 const fixedBytes = 1024
 
-export const encode = (raw: RawBlock, level: ProofLevel): EncodedBlock | MalformedValue => {
+export interface Kept {
+  /** Its logs that events are made of. */
+  readonly matched?: ReadonlyArray<RpcLog>
+  /** Of the block only its row in `blocks` is stored, for the chain to be linked, beside the events. */
+  readonly only?: boolean
+}
+
+/** Memory of a log that is kept for its event, roughly: seven strings. */
+const matchedBytes = 1024
+
+export const encode = (
+  raw: RawBlock,
+  level: ProofLevel,
+  { matched = [], only = false }: Kept = {}
+): EncodedBlock | MalformedValue => {
   refusals.first = undefined
   for (const writer of writers) TableWriter.reset(writer)
   const { block, receipts } = raw
   const header = headerOf(raw)
-  const logCount = writeBody(raw)
-  writeBlock(raw, header, logCount)
-  writeWithdrawals(block.withdrawals ?? [], header)
-  const { logs, transactions } = writeTo
-  writePlace(transactions.columns.block_number, transactions.columns.block_timestamp, header, receipts.length)
-  writePlace(logs.columns.block_number, logs.columns.block_timestamp, header, logCount)
+  writeBlock(
+    raw,
+    header,
+    receipts.reduce((sum, { logs }) => sum + logs.length, 0)
+  )
+  const logCount = only ? 0 : writeBody(raw, header)
   if (receipts.length !== block.transactions.length) {
     refusals.add("transactions.status", `${receipts.length} receipts of ${block.transactions.length}`)
   }
@@ -69,10 +90,12 @@ export const encode = (raw: RawBlock, level: ProofLevel): EncodedBlock | Malform
   return {
     ...header,
     level,
-    transactions: block.transactions.length,
+    coverage: only ? "events" : level,
+    transactions: only ? 0 : block.transactions.length,
     logs: logCount,
-    bytes: rows.reduce((sum, { buffer }) => sum + buffer.length, fixedBytes),
-    rows
+    bytes: rows.reduce((sum, { buffer }) => sum + buffer.length, fixedBytes + matched.length * matchedBytes),
+    rows,
+    matched
   }
 }
 
@@ -107,27 +130,17 @@ const malformed = (
 
 // What is known once for a block
 
-interface Header extends BlockHeader {
-  /** Microseconds since 2000, as PostgreSQL counts, in two halves. */
-  readonly timeHigh: number
-  readonly timeLow: number
-}
-
-/** The last second that a timestamptz can hold: in the year 294276. */
-const lastSecond = 9_224_318_015_999
-const secondsTo2000 = 946_684_800
+type Header = BlockHeader & Timestamp.Halves
 
 const headerOf = ({ block }: RawBlock): Header => {
-  const timestamp = count(block.timestamp, "blocks.timestamp", lastSecond)
-  const micros = BigInt(timestamp - secondsTo2000) * 1_000_000n
+  const timestamp = count(block.timestamp, "blocks.timestamp", Timestamp.last)
   return {
     number: count(block.number, "blocks.number", Number.MAX_SAFE_INTEGER),
     // Compared as text from here on, and what the database returns is lower case.
     hash: lowerCase(block.hash),
     parentHash: lowerCase(block.parentHash),
     timestamp,
-    timeHigh: Number(micros >> 32n),
-    timeLow: Number(BigInt.asUintN(32, micros))
+    ...Timestamp.halves(timestamp)
   }
 }
 
@@ -182,8 +195,8 @@ const writeBlock = ({ block }: RawBlock, header: Header, logCount: number): void
   to.log_count.int32(logCount)
 }
 
-/** Transactions with their receipts, and logs; returns how many logs there are. */
-const writeBody = ({ block, receipts }: RawBlock): number => {
+/** All but the block itself; returns how many logs there are. */
+const writeBody = ({ block, receipts }: RawBlock, header: Header): number => {
   let nextLog = 0
   let logCount = 0
   for (let i = 0; i < block.transactions.length; i++) {
@@ -198,6 +211,10 @@ const writeBody = ({ block, receipts }: RawBlock): number => {
       logCount++
     }
   }
+  writeWithdrawals(block.withdrawals ?? [], header)
+  const { logs, transactions } = writeTo
+  writePlace(transactions.columns.block_number, transactions.columns.block_timestamp, header, receipts.length)
+  writePlace(logs.columns.block_number, logs.columns.block_timestamp, header, logCount)
   return logCount
 }
 

@@ -3,12 +3,11 @@
  *
  * **Gotchas**: a multirange is written with an open end, `[10,20)`, where a `BlockRange` is closed.
  */
-import type { ProofLevel } from "../chain/Block.ts"
+import type { CoverageLevel } from "../chain/Block.ts"
 import type { BlockRange } from "../chain/BlockRange.ts"
 
 interface Numbered {
   readonly number: number
-  readonly level: ProofLevel
 }
 
 /** Runs of adjacent numbers; `blocks` ascend. */
@@ -23,11 +22,25 @@ export const runs = (blocks: ReadonlyArray<Numbered>): ReadonlyArray<BlockRange>
   return found
 }
 
-/** The numbers of these blocks, or of those of one level, as the text of an `int8multirange`. */
-export const multirange = (blocks: ReadonlyArray<Numbered>, level?: ProofLevel): string =>
-  `{${runs(blocks.filter((block) => level === undefined || block.level === level))
-    .map(({ from, to }) => `[${from},${to + 1})`)
-    .join(",")}}`
+/** The numbers of these blocks as the text of an `int8multirange`. */
+export const multirange = (blocks: ReadonlyArray<Numbered>): string => text(runs(blocks))
+
+/** What a commit covers, by level, each as the text of an `int8multirange`. */
+export const byLevel = (
+  blocks: ReadonlyArray<Numbered & { readonly coverage: CoverageLevel }>,
+  pages: ReadonlyArray<{ readonly range: BlockRange }> = []
+): Readonly<Record<CoverageLevel, string>> => {
+  const of = (level: CoverageLevel) => runs(blocks.filter(({ coverage }) => coverage === level))
+  return {
+    proven: text(of("proven")),
+    linked: text(of("linked")),
+    events: text([...of("events"), ...pages.map(({ range }) => range)])
+  }
+}
+
+/** Ranges as the text of an `int8multirange`. */
+export const text = (ranges: ReadonlyArray<BlockRange>): string =>
+  `{${ranges.map(({ from, to }) => `[${from},${to + 1})`).join(",")}}`
 
 export const parse = (text: string): ReadonlyArray<BlockRange> =>
   [...text.matchAll(/\[(\d+),(\d+)\)/g)].map(([, from, end]) => ({ from: Number(from), to: Number(end) - 1 }))

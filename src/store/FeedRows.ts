@@ -70,8 +70,8 @@ export const make = (
   const recorded = (blocks: ReadonlyArray<EncodedBlock>) => sql`
     entry as (
       insert into ${name("feed")} (id, proven, linked)
-      select s.feed_id, ${Coverage.multirange(blocks, "proven")}::int8multirange,
-        ${Coverage.multirange(blocks, "linked")}::int8multirange
+      select s.feed_id, ${Coverage.multirange(blocks.filter(({ level }) => level === "proven"))}::int8multirange,
+        ${Coverage.multirange(blocks.filter(({ level }) => level === "linked"))}::int8multirange
       from s where ${PgTypes.bool(blocks.length > 0)}
     ), pruned as (
       delete from ${name("feed")} f using s

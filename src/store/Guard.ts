@@ -6,6 +6,7 @@ import { Effect } from "effect"
 import type { SqlClient } from "effect/sql"
 import type { SqlError } from "effect/sql/SqlError"
 import type { BlockHeader, Hex } from "../chain/Block.ts"
+import type { BlockRange } from "../chain/BlockRange.ts"
 import type { EncodedBlock } from "./Columns.ts"
 import * as Coverage from "./Coverage.ts"
 import * as LeaseRow from "./LeaseRow.ts"
@@ -32,13 +33,14 @@ export const make =
   (sql: SqlClient.SqlClient, schema: string) =>
   (
     epoch: number,
-    blocks: ReadonlyArray<EncodedBlock>
+    blocks: ReadonlyArray<EncodedBlock>,
+    pages: ReadonlyArray<{ readonly range: BlockRange }> = []
   ): Effect.Effect<ReadonlyArray<GuardRow>, SqlError | StoreError> =>
     sql<GuardRow>`
       select l.epoch, l.holder,
         set_config('idle_in_transaction_session_timeout', greatest(1000, least(30000, ceil(
           extract(epoch from l.expires_at - clock_timestamp()) * 1000)))::int8::text, true) as stopped_after,
-        (select coalesce(string_agg((c.ranges * ${Coverage.multirange(blocks)}::int8multirange)::text, ' '), '')
+        (select coalesce(string_agg((c.ranges * ${Coverage.text([...Coverage.runs(blocks), ...pages.map(({ range }) => range)])}::int8multirange)::text, ' '), '')
           from ${sql(`${schema}.coverage`)} c) as overlap,
         b.number, b.hash, b.parent_hash
       from ${sql(`${schema}.lease`)} l

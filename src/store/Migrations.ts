@@ -17,6 +17,7 @@ import { Migrator, SqlClient } from "effect/sql"
 import { isSqlError, type SqlError } from "effect/sql/SqlError"
 import { createPartitioned } from "../columns/Table.ts"
 import * as Digest from "./Digest.ts"
+import * as EventSchema from "./EventSchema.ts"
 import { exclusive, transaction } from "./SqlFailure.ts"
 import { DatabaseFailure, StoreError } from "./Store.ts"
 import { tables } from "./Tables.ts"
@@ -47,7 +48,8 @@ export const run = ({
           "1_tables": firstTables({ partitionBlocks, schema }),
           "2_endpoints": endpoints(schema),
           "3_feed": feed(schema),
-          "4_digests": digests(schema)
+          "4_digests": digests(schema),
+          "5_events": Effect.flatMap(SqlClient.SqlClient, (client) => EventSchema.create(client, schema))
         })
       }).pipe(
         Effect.catchTag("MigrationError", (error) =>

@@ -10,7 +10,7 @@ import { PgTypes } from "@effect/sql-pg"
 import { Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import type { SqlError } from "effect/sql/SqlError"
-import type { Hex, ProofLevel } from "../chain/Block.ts"
+import type { CoverageLevel, Hex, ProofLevel } from "../chain/Block.ts"
 import type { BlockRange } from "../chain/BlockRange.ts"
 import { columnNames, type Table } from "../columns/Table.ts"
 import * as Coverage from "./Coverage.ts"
@@ -85,11 +85,15 @@ const make = (sql: SqlClient.SqlClient, schema: string): Pages["Service"] => {
       transaction(sql, operation)
     )
 
+  /** Of these blocks only events are stored: there is nothing to recompute. */
+  const eventsAlone = sql`coalesce((select ranges from ${name("coverage")} where level = 'events'), '{}')`
+
   const rowsOf = <Row extends object>(table: Table, { from, to }: BlockRange) => {
     const key = sql.literal(table.key.map((column) => `"${column}"`).join(", "))
     return sql<Row>`
       select ${sql.literal(selected(table))} from ${name(table.name)}
-      where ${sql(table.key[0])} between ${int8(from)} and ${int8(to)} order by ${key}`
+      where ${sql(table.key[0])} between ${int8(from)} and ${int8(to)} and not (${sql(table.key[0])} <@ ${eventsAlone})
+      order by ${key}`
   }
 
   const read: Pages["Service"]["read"] = (range) =>
@@ -97,7 +101,7 @@ const make = (sql: SqlClient.SqlClient, schema: string): Pages["Service"] => {
       "read a page",
       Effect.gen(function* () {
         const [from, to] = [int8(range.from), int8(range.to)]
-        const covered = yield* sql<{ readonly level: ProofLevel; readonly ranges: string }>`
+        const covered = yield* sql<{ readonly level: CoverageLevel; readonly ranges: string }>`
           select level, (ranges * int8multirange(int8range(${from}, ${to}, '[]')))::text as ranges
           from ${name("coverage")}`
         const [below] = yield* sql<{ readonly hash: Uint8Array }>`
@@ -111,7 +115,7 @@ const make = (sql: SqlClient.SqlClient, schema: string): Pages["Service"] => {
           grouped.of(row.block_number).withdrawals.push(row)
         const digests = yield* sql<{ readonly number: bigint; readonly digest: string }>`
           select number, encode(digest, 'hex') as digest
-          from ${name("block_digests")}(${from}, ${to})`
+          from ${name("block_digests")}(${from}, ${to}) where not (number <@ ${eventsAlone})`
         const ranges = (level: ProofLevel) =>
           Coverage.parse(covered.find((row) => row.level === level)?.ranges ?? "")
         return {
@@ -129,10 +133,12 @@ const make = (sql: SqlClient.SqlClient, schema: string): Pages["Service"] => {
     const [pick, end] = which === "min" ? ["least", "lower(r)"] : ["greatest", "upper(r) - 1"]
     const ofTables = tables.map(
       ({ key: [number], name: table }) =>
-        sql`(select ${sql.literal(which)}(${sql(number)}) from ${name(table)} where ${sql(number)} >= ${int8(from)})`
+        sql`(select ${sql.literal(which)}(${sql(number)}) from ${name(table)}
+          where ${sql(number)} >= ${int8(from)} and not (${sql(number)} <@ ${eventsAlone}))`
     )
     return sql`${sql.literal(pick)}((select ${sql.literal(which)}(${sql.literal(end)}) from (
-      select unnest(ranges * int8multirange(int8range(${int8(from)}, null))) as r from ${name("coverage")}
+      select unnest(ranges * int8multirange(int8range(${int8(from)}, null))) as r
+      from ${name("coverage")} where level <> 'events'
     ) c), ${sql.csv(ofTables)})`
   }
 

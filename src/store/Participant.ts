@@ -8,6 +8,8 @@ import type { EncodedBlock } from "./Columns.ts"
 import type { Append, StoreError } from "./Store.ts"
 
 export interface Participant {
+  /** Once, after the migrations, in a transaction of its own: makes the tables that it needs. */
+  readonly start?: Effect.Effect<void, StoreError>
   /** The blocks' own rows are written, coverage is not. */
   readonly append: (append: Append) => Effect.Effect<void, StoreError>
   /** All blocks above `ancestor` are taken back. */

@@ -74,12 +74,14 @@ export const make = ({
     for (const participant of participants) yield* participant.replace(range, blocks)
     const more = (count: (block: EncodedBlock) => number, less: bigint | undefined) =>
       int8(blocks.reduce((n, block) => n + count(block), 0) - Number(less ?? 0))
+    const covered = Coverage.byLevel(blocks)
     const after = yield* sql<Rows.StateRow>`
       with c as (
         update ${name("coverage")} set ranges = ranges
           - int8multirange(int8range(${from}, ${to}, '[]')) + case level
-          when 'proven' then ${Coverage.multirange(blocks, "proven")}::int8multirange
-          else ${Coverage.multirange(blocks, "linked")}::int8multirange end
+          when 'proven' then ${covered.proven}::int8multirange
+          when 'linked' then ${covered.linked}::int8multirange
+          else ${covered.events}::int8multirange end
         returning level, ranges
       ), s as (
         update ${name("sync_state")} s set

@@ -2,7 +2,7 @@
  * Rows as the driver returns them (int8 as bigint, bytea as bytes), and what they mean.
  */
 import { PgTypes } from "@effect/sql-pg"
-import type { BlockHeader, Hex, ProofLevel } from "../chain/Block.ts"
+import type { BlockHeader, CoverageLevel, Hex } from "../chain/Block.ts"
 import * as Coverage from "./Coverage.ts"
 import type { RolledBack, StoreState } from "./Store.ts"
 
@@ -44,7 +44,7 @@ export interface StateRow {
   readonly reorg_depth: bigint | null
   readonly reorg_at: number | null
   readonly feed_id: bigint
-  readonly level: ProofLevel
+  readonly level: CoverageLevel
   readonly ranges: string
 }
 

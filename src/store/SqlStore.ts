@@ -38,6 +38,7 @@ import {
   Duplicate,
   type Identity,
   IdentityMismatch,
+  type LogPage,
   Store,
   StoreError
 } from "./Store.ts"
@@ -88,6 +89,7 @@ export const make = Effect.fnUntraced(function* ({
     ),
     Effect.retry({ schedule: startUp, while: (error) => error.isRetryable })
   )
+  for (const { start } of participants) if (start !== undefined) yield* start
   const [stored] = yield* sql<{ readonly partition_blocks: bigint }>`
     select partition_blocks from ${name("sync_state")}`.pipe(Effect.mapError(toStoreError("start")))
   const partitions = yield* Partitions.make(sql, {
@@ -137,6 +139,7 @@ export const make = Effect.fnUntraced(function* ({
         int8multirange(int8range(${int8(range.from)}, ${int8(Math.max(range.to + 1, range.from))}))
         - (select ranges from ${name("coverage")} where level = 'proven')
         - (select ranges from ${name("coverage")} where level = 'linked')
+        - (select ranges from ${name("coverage")} where level = 'events')
       ) gap
       order by gap limit ${int8(limit)}`.pipe(
       Effect.map((rows) => rows.map(({ from, to }) => ({ from: Number(from), to: Number(to) }))),
@@ -187,22 +190,29 @@ export const make = Effect.fnUntraced(function* ({
 
   // Writing
 
-  const append = Effect.fnUntraced(function* ({ blocks, epoch, finalized }: Append) {
+  const append = Effect.fnUntraced(function* ({ blocks, epoch, finalized, pages = [] }: Append) {
     yield* partitions.ensure(blocks.map(({ number }) => number))
     return yield* Effect.gen(function* () {
-      const rows = yield* guard(epoch, blocks)
+      const rows = yield* guard(epoch, blocks, pages)
       const twice = Coverage.firstOf(rows[0]?.overlap ?? "") ?? repeated(blocks)
       if (twice !== undefined) return yield* fail(new Duplicate({ detail: `block ${twice}` }))
       const wrong = Guard.mismatch(blocks, rows.flatMap(Guard.neighbour))
       if (wrong !== undefined) return yield* fail(wrong)
       yield* inserts(blocks)
-      for (const participant of participants) yield* participant.append({ blocks, epoch, finalized })
-      return Rows.toState(yield* record(blocks, finalized))
+      for (const participant of participants) yield* participant.append({ blocks, epoch, finalized, pages })
+      return Rows.toState(yield* record(blocks, pages, finalized))
     }).pipe(transaction(sql, "append"))
   }, bounded("append"))
 
-  const record = (blocks: ReadonlyArray<EncodedBlock>, finalized: number | undefined) => {
-    const top = blocks.at(-1)
+  const record = (
+    blocks: ReadonlyArray<EncodedBlock>,
+    pages: ReadonlyArray<LogPage>,
+    finalized: number | undefined
+  ) => {
+    const top = [...blocks.slice(-1), ...pages.map(({ last }) => last)]
+      .sort((a, b) => a.number - b.number)
+      .at(-1)
+    const covered = Coverage.byLevel(blocks, pages)
     const sum = (count: (block: EncodedBlock) => number) => int8(blocks.reduce((n, b) => n + count(b), 0))
     const number = nullable(top?.number)
     const tip = (column: string, value: PgTypes.Parameter) =>
@@ -210,8 +220,9 @@ export const make = Effect.fnUntraced(function* ({
     return sql<Rows.StateRow>`
       with c as (
         update ${name("coverage")} set ranges = ranges + case level
-          when 'proven' then ${Coverage.multirange(blocks, "proven")}::int8multirange
-          else ${Coverage.multirange(blocks, "linked")}::int8multirange end
+          when 'proven' then ${covered.proven}::int8multirange
+          when 'linked' then ${covered.linked}::int8multirange
+          else ${covered.events}::int8multirange end
         returning level, ranges
       ), s as (
         update ${name("sync_state")} set
@@ -276,7 +287,7 @@ export const make = Effect.fnUntraced(function* ({
         removed as (
           insert into ${name("removed_blocks")}
             (feed_id, number, hash, parent_hash, timestamp, level, transaction_count, log_count)
-          select s.feed_id, b.number, b.hash, b.parent_hash, b.timestamp, coalesce(v.level, 'linked'),
+          select s.feed_id, b.number, b.hash, b.parent_hash, b.timestamp, case v.level when 'proven' then 'proven' else 'linked' end,
             b.transaction_count, b.log_count
           from s, b left join ${name("coverage")} v on b.number <@ v.ranges
         )

@@ -7,7 +7,7 @@
  * plain inserts, and a duplicate fails loudly with `Duplicate`.
  */
 import { Context, type Effect, Schema } from "effect"
-import type { BlockHeader, Hex, ProofLevel } from "../chain/Block.ts"
+import type { BlockHeader, CoverageLevel, Hex, RpcLog } from "../chain/Block.ts"
 import type { BlockRange } from "../chain/BlockRange.ts"
 import type { FeedEvent, FeedPlace, RemovedBlock } from "../delivery/Feed.ts"
 import type { EncodedBlock } from "./Columns.ts"
@@ -30,7 +30,7 @@ export interface Reorg {
 }
 
 export interface CoveredRange extends BlockRange {
-  readonly level: ProofLevel
+  readonly level: CoverageLevel
 }
 
 /** One consistent snapshot of what is committed. */
@@ -65,11 +65,32 @@ export type LeaseAttempt =
   | { readonly _tag: "Acquired"; readonly lease: LeaseRow }
   | { readonly _tag: "Held"; readonly lease: LeaseRow }
 
+/** A log with the block that it is in. */
+export interface PlacedLog {
+  readonly log: RpcLog
+  readonly number: number
+  /** Seconds since 1970. */
+  readonly timestamp: number
+}
+
+/** All logs of a range that some sources take. */
+export interface LogPage {
+  readonly range: BlockRange
+  /** In the order of the chain. */
+  readonly logs: ReadonlyArray<PlacedLog>
+  /** The range's last block. */
+  readonly last: BlockHeader
+  /** Bytes that it holds in memory. */
+  readonly bytes: number
+}
+
 export interface Append {
   /** The epoch of the lease under which this is written. */
   readonly epoch: number
   /** In ascending order; each one's parent is the one before it wherever the numbers are adjacent. */
   readonly blocks: ReadonlyArray<EncodedBlock>
+  /** Final ranges of which only events are stored; none of them covered by now. */
+  readonly pages?: ReadonlyArray<LogPage>
   /** Raises the stored finalized block, never lowers it. */
   readonly finalized: number | undefined
 }
@@ -232,6 +253,46 @@ export class Duplicate extends Schema.TaggedError<Duplicate>()("Duplicate", {
   }
 }
 
+/** A handler failed, so nothing of its batch was written. It would fail again on the same events. */
+export class HandlerFailed extends Schema.TaggedError<HandlerFailed>()("HandlerFailed", {
+  /** `usdc.Transfer`. */
+  handler: Schema.String,
+  /** Of the event that the handler named, or of the first one that it was given. */
+  block: Schema.Finite,
+  logIndex: Schema.Finite,
+  transactionHash: Schema.String,
+  detail: Schema.String
+}) {
+  readonly isRetryable = false
+  override get message(): string {
+    return (
+      `the handler ${this.handler} failed at block ${this.block}, log ${this.logIndex} ` +
+      `(transaction ${this.transactionHash}): ${this.detail}`
+    )
+  }
+}
+
+/** Handlers or their tables that do not fit what is stored; nothing is written until a person has decided. */
+export class HandlersRefused extends Schema.TaggedError<HandlersRefused>()("HandlersRefused", {
+  detail: Schema.String
+}) {
+  readonly isRetryable = false
+  override get message(): string {
+    return this.detail
+  }
+}
+
+/** Handlers take blocks in their order, and the ones before these are missing yet. */
+export class OutOfOrder extends Schema.TaggedError<OutOfOrder>()("OutOfOrder", {
+  expected: Schema.Finite,
+  found: Schema.Finite
+}) {
+  readonly isRetryable = true
+  override get message(): string {
+    return `handlers take blocks in order: block ${this.expected} comes next, not ${this.found}`
+  }
+}
+
 /** The database did not do as asked; `isRetryable` tells whether it may, later. */
 export class DatabaseFailure extends Schema.TaggedError<DatabaseFailure>()("DatabaseFailure", {
   operation: Schema.String,
@@ -248,7 +309,17 @@ export class DatabaseFailure extends Schema.TaggedError<DatabaseFailure>()("Data
  * Anything that `Store` fails with: one error around a tagged reason.
  */
 export class StoreError extends Schema.TaggedError<StoreError>()("StoreError", {
-  reason: Schema.Union([Fenced, LinkMismatch, IdentityMismatch, BelowFinality, Duplicate, DatabaseFailure])
+  reason: Schema.Union([
+    Fenced,
+    LinkMismatch,
+    IdentityMismatch,
+    BelowFinality,
+    Duplicate,
+    HandlerFailed,
+    HandlersRefused,
+    OutOfOrder,
+    DatabaseFailure
+  ])
 }) {
   override get message(): string {
     return this.reason.message

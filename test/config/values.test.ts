@@ -125,6 +125,8 @@ const rows: Readonly<Record<string, Row>> = {
   confirmationDepth: whole("confirmationDepth", { min: 0, max: 100_000 }),
   finalityDepth: whole("finalityDepth", { min: 1, max: 1_000_000 }),
   proof: word((s) => s.proof, { proven: "proven", linked: "linked" }),
+  contracts: text((s) => s.contracts, ["contracts.json", "/etc/sluice/a b.json"], ["a\u0000b"]),
+  index: word((s) => s.index, { blocks: "blocks", auto: "auto" }),
   rpcUrls: {
     read: (s) => s.rpcUrls.map(revealed),
     good: [

@@ -129,7 +129,7 @@ export const fetch = (
 ): Effect.Effect<Exit.Exit<Fetched, ProviderFault>, never, BackPressure | Proof | Settings> => {
   const range = { from: number(subject), to: number(subject) }
   const fetched = Effect.flatMap(Fetcher, ({ fetch }) =>
-    fetch(Plan.Fetch({ range, bytes: 0, seam: false, attempt: 0 }))
+    fetch(Plan.Fetch({ range, what: "blocks", load: { blocks: 1, bytes: 0 }, seam: false, attempt: 0 }))
   ).pipe(Effect.provide(Layer.fresh(Fetcher.layer)))
   return through(subject, body, fetched, maxRetries)
 }

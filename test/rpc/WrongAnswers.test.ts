@@ -84,7 +84,15 @@ const fates = Effect.fnUntraced(function* (chain: provable.ProvableChain, cases:
         Layer.provide(settings)
       )
       const fetched = yield* Effect.flatMap(Fetcher, ({ fetch }) =>
-        fetch(Plan.Fetch({ range: { from: number, to: number }, bytes: 0, seam: false, attempt: 0 }))
+        fetch(
+          Plan.Fetch({
+            range: { from: number, to: number },
+            what: "blocks",
+            load: { blocks: 1, bytes: 0 },
+            seam: false,
+            attempt: 0
+          })
+        )
       ).pipe(Effect.provide(core))
       if (fetched._tag !== "Blocks") return "found" satisfies Fate
       const [block] = fetched.blocks

@@ -7,17 +7,22 @@
 import { PGlite } from "@electric-sql/pglite"
 import { Clock, Context, Effect, Layer, type Scope } from "effect"
 import { SqlClient } from "effect/sql"
+import type { EventSource } from "../../src/events/EventSource.ts"
 import * as Embedded from "../../src/store/Embedded.ts"
+import * as EventTables from "../../src/store/EventTables.ts"
+import type { Participant } from "../../src/store/Participant.ts"
 import * as SqlStore from "../../src/store/SqlStore.ts"
 import type { Store, StoreError } from "../../src/store/Store.ts"
 import * as MemoryStore from "../support/MemoryStore.ts"
 import { type BlockRow, tableRows } from "../support/oracle.ts"
+import * as Events from "./Events.ts"
 
 /** What stands in the tables, read without the store. */
 export interface Contents {
   readonly blocks: ReadonlyArray<BlockRow>
   /** Rows by table, whatever they belong to. */
   readonly counts: { readonly transactions: number; readonly logs: number }
+  readonly events: ReadonlyArray<Events.Stored>
 }
 
 export interface Database {
@@ -26,6 +31,8 @@ export interface Database {
   readonly breaking:
     | (<A>(statement: number, write: Effect.Effect<A, StoreError>) => Effect.Effect<A, StoreError>)
     | undefined
+  /** A process's tables of events; undefined where there are none. */
+  readonly events: ((sources: ReadonlyArray<EventSource>) => EventTables.EventTablesShape) | undefined
   /** Undefined where the store is all there is. */
   readonly contents: Effect.Effect<Contents> | undefined
   /** Until nothing is on its way to or from the server: the simulated clock must not run ahead of it. */
@@ -40,6 +47,7 @@ export const make = (kind: Kind): Effect.Effect<Database, never, Scope.Scope> =>
 const memory: Effect.Effect<Database> = Effect.map(MemoryStore.make, (store) => ({
   store,
   breaking: undefined,
+  events: undefined,
   contents: undefined,
   settle: Effect.void
 }))
@@ -64,7 +72,25 @@ const prepare = `
     end $$;
   set search_path = simulation, pg_catalog, public;`
 
-const tables = ["blocks", "transactions", "logs", "withdrawals", "coverage", "sync_state"]
+const tables = [
+  "blocks",
+  "transactions",
+  "logs",
+  "withdrawals",
+  "coverage",
+  "sync_state",
+  "event_sources",
+  "undecoded"
+]
+
+/** Of the process whose fiber it is: one store serves them all. */
+const participant: Participant = {
+  append: (append) => Effect.flatMap(EventTables.EventTables, (own) => own.participant.append(append)),
+  rollback: (ancestor) =>
+    Effect.flatMap(EventTables.EventTables, (own) => own.participant.rollback(ancestor)),
+  replace: (range, blocks) =>
+    Effect.flatMap(EventTables.EventTables, (own) => own.participant.replace(range, blocks))
+}
 
 const pglite: Effect.Effect<Database, never, Scope.Scope> = Effect.gen(function* () {
   opened ??= PGlite.create()
@@ -73,7 +99,9 @@ const pglite: Effect.Effect<Database, never, Scope.Scope> = Effect.gen(function*
   const world = yield* Clock.Clock
   const sql = Context.get(yield* Layer.build(Embedded.layerFrom(db)), SqlClient.SqlClient)
   yield* Effect.promise(() => db.exec(`${prepare} set simulation.now = 0; set simulation.break = 0;`))
-  const store = yield* SqlStore.make({ schema }).pipe(Effect.provideService(SqlClient.SqlClient, sql))
+  const store = yield* SqlStore.make({ schema, participants: [participant] }).pipe(
+    Effect.provideService(SqlClient.SqlClient, sql)
+  )
   for (const table of tables) {
     yield* sql.unsafe(
       `create trigger simulation_break before insert or update or delete on ${schema}.${table}
@@ -123,6 +151,10 @@ const pglite: Effect.Effect<Database, never, Scope.Scope> = Effect.gen(function*
       releaseLease: (epoch) => real(store.releaseLease(epoch)),
       readLease: real(store.readLease)
     },
+    events: (sources) => {
+      const own = EventTables.make(sql, { schema, sources })
+      return { ...own, prepare: (epoch) => real(own.prepare(epoch)) }
+    },
     breaking: (statement, write) => {
       const set = (value: number) =>
         real(Effect.orDie(sql`select set_config('simulation.break', ${String(value)}, false)`))
@@ -131,7 +163,8 @@ const pglite: Effect.Effect<Database, never, Scope.Scope> = Effect.gen(function*
     contents: Effect.orDie(
       Effect.all({
         blocks: Effect.provideService(tableRows(schema), SqlClient.SqlClient, sql),
-        counts: Effect.all({ transactions: count("transactions"), logs: count("logs") })
+        counts: Effect.all({ transactions: count("transactions"), logs: count("logs") }),
+        events: Events.read(sql, schema)
       })
     ),
     settle: Effect.gen(function* () {

@@ -7,12 +7,15 @@
  */
 import { Effect } from "effect"
 import type { BlockHeader, Hex, RawBlock } from "../../src/chain/Block.ts"
+import type { BlockRange } from "../../src/chain/BlockRange.ts"
 import { type FeedPlace, placeOf } from "../../src/delivery/Feed.ts"
+import type { EventSource } from "../../src/events/EventSource.ts"
 import type { EncodedBlock } from "../../src/store/Columns.ts"
 import * as Columns from "../../src/store/Columns.ts"
 import { DatabaseFailure, type Store, StoreError } from "../../src/store/Store.ts"
 import { expectedRow } from "../support/oracle.ts"
 import type { Contents, Database } from "./Database.ts"
+import * as Events from "./Events.ts"
 
 export const storeFaults = [
   "connection lost before the commit",
@@ -35,10 +38,15 @@ export interface Ledger {
   readonly commits: () => number
   /** Looks at the whole store. */
   readonly audit: Effect.Effect<void>
+  /** What is stored and these sources have not seen. */
+  readonly owed: (sources: ReadonlyArray<EventSource>) => Effect.Effect<ReadonlyArray<string>>
 }
 
 const failure = (operation: string, detail: string) =>
   new StoreError({ reason: new DatabaseFailure({ operation, detail, isRetryable: true, cause: undefined }) })
+
+const isIn = (ranges: ReadonlyArray<BlockRange>, number: number): boolean =>
+  ranges.some(({ from, to }) => from <= number && number <= to)
 
 /** The rows of a block as bytes. */
 const rowsOf = (block: EncodedBlock): string =>
@@ -184,7 +192,7 @@ export const make = (options: {
   })
 
   const rowsAreGenuine = Effect.fnUntraced(function* (
-    { blocks, counts }: Contents,
+    { blocks, counts, events }: Contents,
     sum: { readonly transactions: number; readonly logs: number }
   ) {
     for (const row of blocks) {
@@ -193,11 +201,32 @@ export const make = (options: {
       if (expected !== JSON.stringify(row))
         yield* violated(`the rows of block ${row.number} are not the chain's`)
     }
+    const stored = blocks.flatMap(({ hash }) => genuine.get((hash ?? "0x") as Hex) ?? [])
+    for (const { id, ranges, rows } of events) {
+      const seen = stored.filter(({ block }) => isIn(ranges, Number(block.number)))
+      const size = ranges.reduce((sum, { from, to }) => sum + to - from + 1, 0)
+      if (size !== seen.length)
+        yield* violated(`${id} covers ${size} blocks, ${seen.length} of them are there`)
+      const expected = Events.expected(id, seen)
+      if (expected.join() !== rows.join()) {
+        yield* violated(`${id} has ${rows.length} rows, or others than the ${expected.length} of its blocks`)
+      }
+    }
     for (const table of ["transactions", "logs"] as const) {
       if (counts[table] !== sum[table]) {
         yield* violated(`${counts[table]} rows in ${table}, ${sum[table]} belong to blocks`)
       }
     }
+  })
+
+  const owed: Ledger["owed"] = Effect.fnUntraced(function* (sources) {
+    if (database.contents === undefined) return []
+    const { blocks, events } = yield* database.contents
+    return sources.flatMap(({ id }) => {
+      const ranges = events.find((one) => one.id === id)?.ranges ?? []
+      const missing = blocks.filter(({ number }) => !isIn(ranges, number)).length
+      return missing === 0 ? [] : [`${id} has not seen ${missing} blocks`]
+    })
   })
 
   const reading = <A>(operation: string, read: Effect.Effect<A, StoreError>): Effect.Effect<A, StoreError> =>
@@ -242,6 +271,7 @@ export const make = (options: {
     everCommitted,
     commits: () => commits,
     audit,
+    owed,
     store: {
       ...store,
       state: reading("read the state", store.state),

@@ -205,5 +205,53 @@ export const mutants: ReadonlyArray<Mutant> = [
       ]
     ],
     "pglite"
+  ),
+  mutant(
+    "events outlive their blocks",
+    1,
+    [["store/EventTables.ts", "yield* remove(sql`block_number > ", "void (sql`block_number > "]],
+    "pglite"
+  ),
+  mutant(
+    "what is covered of a source outlives a reorg",
+    1,
+    [
+      [
+        "store/EventTables.ts",
+        "set ranges = ranges * int8multirange(int8range(null, ",
+        "set ranges = ranges + '{}'::int8multirange * int8multirange(int8range(null, "
+      ]
+    ],
+    "pglite"
+  ),
+  mutant(
+    "logs that were stored before a contract was named are forgotten",
+    1,
+    [
+      [
+        "store/EventTables.ts",
+        'of yield* Effect.mapError(owed, toStoreError("look for stored logs"))',
+        "of [] as any"
+      ]
+    ],
+    "pglite"
+  ),
+  mutant(
+    "a log goes to the first of its sources only",
+    1,
+    [
+      [
+        "store/EventRows.ts",
+        "for (const i of matcher.match(log, number, isChildAt(number))) {",
+        "for (const i of matcher.match(log, number, isChildAt(number)).slice(0, 1)) {"
+      ]
+    ],
+    "pglite"
+  ),
+  mutant(
+    "a log that does not decode is dropped",
+    1,
+    [["store/EventRows.ts", "if (reason !== undefined) writeUndecoded(log, place, source.id, reason)", ""]],
+    "pglite"
   )
 ]

@@ -29,6 +29,7 @@ import * as Pressure from "../../src/flow/Pressure.ts"
 import { EndpointPool } from "../../src/rpc/EndpointPool.ts"
 import { Sluice } from "../../src/Sluice.ts"
 import * as RpcSource from "../../src/source/RpcSource.ts"
+import { EventTables } from "../../src/store/EventTables.ts"
 import { SessionLock } from "../../src/store/SessionLock.ts"
 import { Store } from "../../src/store/Store.ts"
 import { random } from "../support/blocks.ts"
@@ -36,6 +37,7 @@ import * as VirtualNode from "../support/VirtualNode.ts"
 import type { MakeBlock } from "./Blocks.ts"
 import * as Chain from "./Chain.ts"
 import * as Database from "./Database.ts"
+import * as Events from "./Events.ts"
 import * as Ledger from "./Ledger.ts"
 import * as Provider from "./Provider.ts"
 import type * as Story from "./Story.ts"
@@ -203,6 +205,16 @@ export const run = Effect.fnUntraced(
       }
     }
 
+    const eventsOf = (self: Process, { concurrency }: Story.Settings) => {
+      const own = database.events?.(Events.sourcesFor(concurrency))
+      return own === undefined
+        ? Layer.empty
+        : Layer.succeed(EventTables, {
+            ...own,
+            prepare: (epoch) => self.gate("prepare events", inWorld(own.prepare(epoch)))
+          })
+    }
+
     const http = (self: Process) =>
       Layer.unwrap(
         Effect.sync(() =>
@@ -241,6 +253,7 @@ export const run = Effect.fnUntraced(
           )
         ),
         Layer.provide(Layer.succeed(Store, storeOf(self))),
+        Layer.provide(eventsOf(self, settings)),
         Layer.provide(SessionLock.none),
         Layer.provide(
           Settings.layer({
@@ -410,7 +423,7 @@ export const run = Effect.fnUntraced(
       )
       while (violations.length === 0) {
         const all = yield* different
-        if (all.length === 0) return
+        if (all.length === 0) break
         if (now() - since > patience) {
           const said = yield* Effect.forEach(running, ({ self }) => self.says)
           yield* violated(
@@ -419,6 +432,11 @@ export const run = Effect.fnUntraced(
         }
         yield* until(now() + 2000)
       }
+      // Whoever leads has seen all that is stored. A stand-by has other sources, perhaps.
+      const owing = yield* Effect.forEach(running, ({ settings }) =>
+        ledger.owed(Events.sourcesFor(settings.concurrency))
+      )
+      if (!owing.some((one) => one.length === 0)) yield* violated(owing.flat().join("; "))
     })
 
     for (const [at, event] of story.events) {

@@ -275,7 +275,11 @@ export const sqlContract: Readonly<Record<string, Test>> = {
       // As migration 2 had left them; what came later is made again.
       yield* sql.unsafe(`drop table "${schema}".feed, "${schema}".removed_blocks`)
       yield* sql.unsafe(`alter table "${schema}".sync_state drop column feed_id, drop column feed_floor`)
-      yield* sql.unsafe(`delete from "${schema}".migrations where name in ('feed', 'digests')`)
+      yield* sql.unsafe(
+        `drop table "${schema}".event_children, "${schema}".event_sources, "${schema}".undecoded`
+      )
+      yield* sql.unsafe(`delete from "${schema}".coverage where level = 'events'`)
+      yield* sql.unsafe(`delete from "${schema}".migrations where name in ('feed', 'digests', 'events')`)
       yield* SqlStore.make({ schema, partitionBlocks })
       expect(yield* store.events(start, 9)).toEqual({
         _tag: "Reset",
@@ -297,7 +301,7 @@ export const sqlContract: Readonly<Record<string, Test>> = {
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
       const rows = yield* sql.unsafe<{ readonly name: string }>(`select name from "${schema}".migrations`)
-      expect(rows.map(({ name }) => name)).toEqual(["tables", "endpoints", "feed", "digests"])
+      expect(rows.map(({ name }) => name)).toEqual(["tables", "endpoints", "feed", "digests", "events"])
     }),
 
   "keeps what was learned of endpoints for a day, and forgets what it cannot read": (schema) =>

@@ -210,6 +210,7 @@ const make = Effect.fnUntraced(function* (height: number, chunk: number) {
             })
       }),
     chunk: Effect.succeed({ blocks: chunk, bytes: 1000 }),
+    logChunk: Effect.succeed(chunk),
     report: (wrong) => Ref.update(reports, (all) => [...all, wrong]),
     health: Effect.succeed([]),
     fetched: Effect.succeed(0)

@@ -132,7 +132,7 @@ export const snapshot = (moment: Moment): Snapshot => {
       blocks_per_second: rate,
       eta_seconds: head === null || cursor === null || rate === 0 ? null : Math.round((head - cursor) / rate),
       totals: { blocks, transactions: blocks * 142, logs: blocks * 291 },
-      coverage: { proven: blocks, linked: 0, ranges: coverage },
+      coverage: { proven: blocks, linked: 0, events: 0, ranges: coverage },
       in_flight: {
         blocks: depth,
         bytes: depth * weight,

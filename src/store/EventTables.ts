@@ -1,0 +1,350 @@
+/**
+ * The tables of events: kept beside the blocks, in the same transactions.
+ *
+ * **Details**
+ *
+ * - Coverage is kept by source (`event_sources.ranges`). What a source owes is what is stored and not among its ranges:
+ *   `prepare` decodes that from the stored logs, without asking a provider. So a new contract, a changed one, a repaired
+ *   block and a crash are the same thing: a gap.
+ * - Logs are decoded in the order of the chain when they are committed, so that a contract which a factory has made a
+ *   moment ago is known by then.
+ * - A log that a source should have taken and that does not decode is a row of `undecoded`, with the reason.
+ *
+ * **Gotchas**: what a source takes is remembered from `prepare` on. A run that failed prepares again.
+ */
+import { PgTypes } from "@effect/sql-pg"
+import { Context, Effect, Layer, Ref } from "effect"
+import { SqlClient } from "effect/sql"
+import type { SqlError } from "effect/sql/SqlError"
+import type { Fragment } from "effect/sql/Statement"
+import type { RawBlock, RpcLog } from "../chain/Block.ts"
+import * as BlockRange from "../chain/BlockRange.ts"
+import type { LogFilter } from "../chain/LogFilter.ts"
+import * as Table from "../columns/Table.ts"
+import * as EventMatcher from "../events/EventMatcher.ts"
+import type { EventSource, SourceLog } from "../events/EventSource.ts"
+import * as Factories from "../events/Factories.ts"
+import type { EncodedBlock } from "./Columns.ts"
+import * as Coverage from "./Coverage.ts"
+import * as EventRows from "./EventRows.ts"
+import * as Guard from "./Guard.ts"
+import type { Participant } from "./Participant.ts"
+import { toStoreError, transaction } from "./SqlFailure.ts"
+import { DatabaseFailure, type PlacedLog, StoreError } from "./Store.ts"
+import * as StoredLogs from "./StoredLogs.ts"
+
+export interface EventTablesShape {
+  readonly sources: ReadonlyArray<EventSource>
+  /** The logs of a block that may be a source's, in their order. */
+  readonly matched: (raw: RawBlock, number: number) => ReadonlyArray<RpcLog>
+  /** The logs of a committed block that sources took, in their order: each as often as there are sources for it. */
+  readonly logsOf: (block: EncodedBlock) => ReadonlyArray<SourceLog>
+  /** What to ask for where no blocks are fetched. */
+  readonly filters: ReadonlyArray<LogFilter>
+  /**
+   * Makes the tables fit the sources, and decodes from the stored logs what they owe. Before every run of the stream,
+   * under its lease's epoch.
+   */
+  readonly prepare: (epoch: number) => Effect.Effect<void, StoreError>
+  readonly participant: Participant
+}
+
+/** Without a layer there are no events. */
+export const EventTables = Context.Reference<EventTablesShape>("sluice/store/EventTables", {
+  defaultValue: () => ({
+    sources: [],
+    matched: () => [],
+    filters: [],
+    logsOf: () => [],
+    prepare: () => Effect.void,
+    participant: { append: () => Effect.void, rollback: () => Effect.void, replace: () => Effect.void }
+  })
+})
+
+/** Tables for these sources. `SqlStore` has to be given the participant. */
+export const layer = (options: {
+  readonly schema: string
+  readonly sources: ReadonlyArray<EventSource>
+}): Layer.Layer<never, never, SqlClient.SqlClient> =>
+  Layer.effect(
+    EventTables,
+    Effect.map(SqlClient.SqlClient, (sql) => make(sql, options))
+  )
+
+/** Logs read from the tables at a time. */
+const page = 10_000
+
+interface SourceRow {
+  readonly id: string
+  readonly fingerprint: string
+  readonly table_name: string
+}
+
+const int8 = (value: number) => PgTypes.int8(BigInt(value))
+
+export const make = (
+  sql: SqlClient.SqlClient,
+  { schema, sources }: { readonly schema: string; readonly sources: ReadonlyArray<EventSource> }
+): EventTablesShape => {
+  const name = (table: string) => sql(`${schema}.${table}`)
+  const guard = Guard.make(sql, schema)
+  const stored = StoredLogs.make(sql, schema)
+  const matcher = EventMatcher.make(sources)
+  const factories = Factories.make(sources)
+  const rows = EventRows.make(sql, { schema, sources, matcher, factories })
+  /** The sources that are ready: none before `prepare`, and what is committed then is decoded later. */
+  const ready = Ref.makeUnsafe<ReadonlyArray<string>>([])
+  const ids = sources.map(({ id }) => id)
+
+  const anybody = () => true
+  const matched = (raw: RawBlock, number: number): ReadonlyArray<RpcLog> => {
+    const found: Array<RpcLog> = []
+    for (const { logs } of raw.receipts) {
+      for (const log of logs) {
+        if (factories.isFactory(log) || matcher.match(log, number, anybody).length > 0) found.push(log)
+      }
+    }
+    return found
+  }
+
+  // Tables
+
+  const create = Effect.fnUntraced(function* (source: EventSource) {
+    const { fingerprint, id, startBlock, table } = source
+    const owned = yield* sql<SourceRow>`
+      select id, fingerprint, table_name from ${name("event_sources")}
+      where id = ${id} or table_name = ${table.name}`
+    if (
+      owned.some((row) => row.id === id && row.fingerprint === fingerprint && row.table_name === table.name)
+    )
+      return
+    // Rows of a source that was described otherwise are not this one's.
+    for (const row of owned) yield* sql`drop table if exists ${name(row.table_name)}`
+    yield* sql`delete from ${name("event_sources")} where id = ${id} or table_name = ${table.name}`
+    const [foreign] = yield* sql<{ readonly name: string | null }>`
+      select to_regclass(${`"${schema}"."${table.name}"`})::text as name`
+    if (foreign?.name !== null) {
+      return yield* new StoreError({
+        reason: new DatabaseFailure({
+          operation: "make the tables of events",
+          detail: `${schema}.${table.name} is there already, and is not Sluice's: name the contract otherwise`,
+          isRetryable: false,
+          cause: undefined
+        })
+      })
+    }
+    yield* sql.unsafe(Table.createTable(schema, table))
+    yield* sql`
+      insert into ${name("event_sources")} (id, fingerprint, table_name, start_block)
+      values (${id}, ${fingerprint}, ${table.name}, ${int8(startBlock)})`
+    yield* Effect.logInfo("events get a table").pipe(Effect.annotateLogs({ source: id, table: table.name }))
+  })
+
+  /**
+   * Blocks of which only events are stored, and not those of every source, are to be fetched again. What is stored of
+   * other sources stays, except where a block is linked to its neighbours and may still be taken back.
+   */
+  const reopen = Effect.gen(function* () {
+    const [open] = yield* sql<{ readonly lost: string; readonly linked: string; readonly blocks: bigint }>`
+      with lost as (
+        select ranges - (
+          select range_intersect_agg(ranges) from ${name("event_sources")} where id = any(${texts(ids)}::text[])
+        ) as ranges
+        from ${name("coverage")} where level = 'events'
+      )
+      select l.ranges::text as lost, coalesce(range_agg(int8range(b.number, b.number + 1)), '{}')::text as linked,
+        count(b.number) as blocks
+      from lost l left join ${name("blocks")} b on b.number <@ l.ranges
+      where not isempty(l.ranges) group by l.ranges`
+    if (open === undefined) return
+    const { linked, lost } = open
+    yield* remove(sql`block_number <@ ${linked}::int8multirange`)
+    yield* sql`update ${name("event_sources")} set ranges = ranges - ${linked}::int8multirange`
+    yield* sql`delete from ${name("blocks")} where number <@ ${linked}::int8multirange`
+    yield* sql`update ${name("coverage")} set ranges = ranges - ${lost}::int8multirange where level = 'events'`
+    yield* sql`
+      update ${name("sync_state")} s set
+        blocks = s.blocks - ${PgTypes.int8(open.blocks)},
+        tip_number = tip.number, tip_hash = tip.hash, tip_parent_hash = tip.parent_hash,
+        tip_timestamp = extract(epoch from tip.timestamp)::int8
+      from (select 1) one left join (select * from ${name("blocks")} order by number desc limit 1) tip on true`
+  })
+
+  const createAll = Effect.fnUntraced(
+    function* (epoch: number) {
+      yield* guard(epoch, [])
+      for (const source of sources) yield* create(source)
+      yield* reopen
+      yield* rows.load
+    },
+    transaction(sql, "make the tables of events")
+  )
+
+  // What is owed
+
+  /** The sources, grouped by what they owe of the blocks whose logs are stored. */
+  const owed = Effect.gen(function* () {
+    const found = yield* sql<{ readonly ids: ReadonlyArray<string>; readonly missing: string }>`
+      select array_agg(id) as ids, missing::text as missing
+      from (
+        select s.id, (
+          select range_agg(r) from ${name("coverage")} c, unnest(c.ranges) r where c.level in ('proven', 'linked')
+        ) - s.ranges as missing
+        from ${name("event_sources")} s where s.id = any(${texts(ids)}::text[])
+      ) m
+      where not isempty(missing)
+      group by missing order by missing`
+    return found.flatMap((row) => Coverage.parse(row.missing).map((range) => ({ ids: row.ids, range })))
+  })
+
+  /** Decodes a part of the range that begins where it does; returns where that part ends. */
+  const catchUp = Effect.fnUntraced(
+    function* (epoch: number, group: ReadonlySet<string>, range: BlockRange.BlockRange) {
+      yield* guard(epoch, [])
+      const { logs, to } = yield* stored(range, wanted(sources.filter(({ id }) => group.has(id))), page)
+      const part = BlockRange.make(range.from, to)
+      yield* absorb(logs, group, [part])
+      return { logs: logs.length, to }
+    },
+    transaction(sql, "decode stored logs")
+  )
+
+  /** Stores the rows of these logs, which are all that is wanted of the ranges. */
+  const absorb = Effect.fnUntraced(function* (
+    logs: ReadonlyArray<PlacedLog>,
+    group: ReadonlySet<string>,
+    ranges: ReadonlyArray<BlockRange.BlockRange>
+  ): Effect.fn.Return<void, SqlError> {
+    const found = yield* rows.insert(logs, group)
+    for (const child of found) yield* decodeAbove(child, ranges)
+    yield* cover([...group], ranges)
+  })
+
+  /** A contract that is found below what is covered already: what it said there is stored. */
+  const decodeAbove = Effect.fnUntraced(function* (
+    { address, before = Number.POSITIVE_INFINITY, id, number }: EventRows.Child,
+    own: ReadonlyArray<BlockRange.BlockRange>
+  ) {
+    const source = sources.find((one) => one.id === id)
+    const [row] = yield* sql<{ readonly ranges: string }>`
+      select ranges::text as ranges from ${name("event_sources")} where id = ${id}`
+    const above = Coverage.parse(row?.ranges ?? "")
+      .flatMap((range) => BlockRange.subtract(range, own))
+      .filter(({ to }) => to > number)
+    const topics = source === undefined ? [] : [source.topic0]
+    for (const range of above) {
+      const last = Math.min(range.to, before - 1)
+      for (let from = Math.max(range.from, number + 1); from <= last; ) {
+        const { logs, to } = yield* stored(
+          BlockRange.make(from, last),
+          [{ topics, addresses: [address] }],
+          page
+        )
+        yield* rows.insert(logs, new Set([id]))
+        from = to + 1
+      }
+    }
+  })
+
+  const cover = (covered: ReadonlyArray<string>, ranges: ReadonlyArray<BlockRange.BlockRange>) => sql`
+    update ${name("event_sources")} set ranges = ranges + ${Coverage.text(ranges)}::int8multirange
+    where id = any(${texts(covered)}::text[])`
+
+  const prepare = Effect.fnUntraced(function* (epoch: number) {
+    if (sources.length === 0) return
+    yield* Ref.set(ready, [])
+    yield* createAll(epoch)
+    let decoded = 0
+    for (const { ids: group, range } of yield* Effect.mapError(owed, toStoreError("look for stored logs"))) {
+      for (let from = range.from; from <= range.to; ) {
+        const { logs, to } = yield* catchUp(epoch, new Set(group), BlockRange.make(from, range.to))
+        decoded += logs
+        from = to + 1
+      }
+    }
+    if (decoded > 0) {
+      yield* Effect.logInfo("stored logs decoded").pipe(Effect.annotateLogs({ logs: decoded }))
+    }
+    yield* Ref.set(ready, ids)
+  })
+
+  // Taking part
+
+  const append: Participant["append"] = Effect.fnUntraced(
+    function* ({ blocks, pages = [] }) {
+      const active = yield* Ref.get(ready)
+      if (active.length === 0) return
+      const logs = [
+        ...pages.flatMap((page) => page.logs),
+        ...blocks.flatMap(({ matched, number, timestamp }) =>
+          matched.map((log): PlacedLog => ({ log, number, timestamp }))
+        )
+      ]
+      const ranges = [...pages.map(({ range }) => range), ...Coverage.runs(blocks)]
+      yield* absorb(logs, new Set(active), ranges)
+    },
+    Effect.mapError(toStoreError("append events"))
+  )
+
+  /** All of them, those that nobody names any more as well: their rows must not outlive their blocks. */
+  const every = sql<SourceRow>`select id, fingerprint, table_name from ${name("event_sources")}`
+
+  const remove = Effect.fnUntraced(function* (condition: Fragment) {
+    for (const { table_name } of yield* every) {
+      yield* sql`delete from ${name(table_name)} where ${condition}`
+    }
+    yield* sql`delete from ${name("undecoded")} where ${condition}`
+  })
+
+  const rollback: Participant["rollback"] = Effect.fnUntraced(
+    function* (ancestor) {
+      yield* remove(sql`block_number > ${int8(ancestor)}`)
+      yield* sql`delete from ${name("event_children")} where block_number > ${int8(ancestor)}`
+      yield* sql`
+        update ${name("event_sources")} set ranges = ranges * int8multirange(int8range(null, ${int8(ancestor)}, '[]'))`
+      yield* Ref.set(ready, [])
+    },
+    Effect.mapError(toStoreError("take events back"))
+  )
+
+  /** Their logs are decoded anew by the next `prepare`, like those of any other gap. */
+  const replace: Participant["replace"] = Effect.fnUntraced(
+    function* ({ from, to }) {
+      yield* remove(sql`block_number between ${int8(from)} and ${int8(to)}`)
+      yield* sql`
+        update ${name("event_sources")}
+        set ranges = ranges - int8multirange(int8range(${int8(from)}, ${int8(to)}, '[]'))`
+      yield* Ref.set(ready, [])
+    },
+    Effect.mapError(toStoreError("replace events"))
+  )
+
+  return {
+    sources,
+    matched: sources.length === 0 ? () => [] : matched,
+    filters: EventMatcher.filters(sources),
+    logsOf: rows.logsOf,
+    prepare,
+    participant: { append, rollback, replace }
+  }
+}
+
+/** An array of texts as text, which PostgreSQL casts. */
+const texts = (values: ReadonlyArray<string>): string =>
+  `{${values.map((value) => `"${value.replace(/[\\"]/g, "\\$&")}"`).join(",")}}`
+
+/** Where to look for the logs of these sources, and of the factories that name their contracts. */
+const wanted = (sources: ReadonlyArray<EventSource>): ReadonlyArray<StoredLogs.Wanted> =>
+  sources.flatMap(({ emitters, topic0 }) => {
+    switch (emitters._tag) {
+      case "Anybody":
+        return [{ topics: [topic0], addresses: [] }]
+      case "Listed":
+        return [{ topics: [topic0], addresses: [...emitters.addresses] }]
+      case "Children":
+        return [
+          { topics: [topic0], addresses: [] },
+          { topics: [emitters.factory.topic0], addresses: [...emitters.factory.addresses] }
+        ]
+    }
+  })
