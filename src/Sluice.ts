@@ -44,6 +44,7 @@ import { SessionLock } from "./store/SessionLock.ts"
 import * as SqlStore from "./store/SqlStore.ts"
 import type { Store, StoreError } from "./store/Store.ts"
 import * as StoredEndpoints from "./store/StoredEndpoints.ts"
+import * as TokenFollower from "./tokens/TokenFollower.ts"
 
 export type { Outcome } from "./flow/Session.ts"
 
@@ -221,7 +222,10 @@ const storeOf = <H extends Handler<unknown>>({ contracts = [], handlers = [], ta
           return SqlStore.layer({ schema, partitionBlocks, participants })
         })
       )
-      return StoredEndpoints.layer(schema).pipe(Layer.provideMerge(store), Layer.provideMerge(events))
+      return Layer.merge(StoredEndpoints.layer(schema), TokenFollower.layer).pipe(
+        Layer.provideMerge(store),
+        Layer.provideMerge(events)
+      )
     })
   ).pipe(Layer.provideMerge(database))
 

@@ -102,6 +102,42 @@ export const declarations = {
     doc: "What is fetched. `blocks` stores whole blocks and decodes events from receipts that are proven; `events` asks only for the logs of CONTRACTS, in large ranges, and stores their events alone; `auto` measures both on the chain and takes what needs fewer bytes. What is stored already is not fetched again either way."
   }),
 
+  tokenMetrics: required({
+    env: "TOKEN_METRICS",
+    group: "Events",
+    kind: Kind.boolean,
+    default: value("true"),
+    doc: "Whether rolling metrics of tokens and pairs are kept. They are made of the events that CONTRACTS index with the packs erc20, uniswap-v2 and uniswap-v3."
+  }),
+  tokenFlushInterval: required({
+    env: "TOKEN_FLUSH_INTERVAL",
+    group: "Events",
+    kind: Kind.duration({ minimum: "100ms", maximum: "1h" }),
+    default: value("5s"),
+    doc: "Time between two writes of the tokens that have moved meanwhile."
+  }),
+  tokenFullFlushInterval: required({
+    env: "TOKEN_FULL_FLUSH_INTERVAL",
+    group: "Events",
+    kind: Kind.duration({ minimum: "1s", maximum: "1h" }),
+    default: value("60s"),
+    doc: "Time between two looks at all tokens: they are counted anew and compared with what was written."
+  }),
+  flushBatchSize: required({
+    env: "FLUSH_BATCH_SIZE",
+    group: "Events",
+    kind: Kind.integer({ minimum: 1, maximum: 100_000, unit: "tokens" }),
+    default: value("500"),
+    doc: "Tokens whose metrics are written in one transaction."
+  }),
+  tokenPruneThreshold: required({
+    env: "TOKEN_PRUNE_THRESHOLD_SECS",
+    group: "Events",
+    kind: Kind.integer({ minimum: 60, maximum: 1_000_000_000, unit: "seconds" }),
+    default: value("7_200"),
+    doc: "A token that has not moved for so long, by the chain's time, is dropped from memory. Its rows stay."
+  }),
+
   rpcUrls: required({
     env: "RPC_URL",
     flag: "rpc-url",

@@ -10,6 +10,7 @@ import type { ProviderFault } from "../rpc/ProviderFault.ts"
 import { ChainSource } from "../source/ChainSource.ts"
 import { EventTables } from "../store/EventTables.ts"
 import { type Identity, Store, type StoreError } from "../store/Store.ts"
+import { TokenFollower } from "../tokens/TokenFollower.ts"
 import * as Metrics from "./Metrics.ts"
 import { Pipeline } from "./Pipeline.ts"
 import type { SequenceError } from "./Sequencer.ts"
@@ -49,6 +50,7 @@ const make = Effect.gen(function* () {
   const lease = yield* Lease
   const pipeline = yield* Pipeline
   const events = yield* EventTables
+  const tokens = yield* TokenFollower
   const status = yield* Status
   const stopped = yield* Deferred.make<void>()
   const stopping = Deferred.await(stopped)
@@ -99,13 +101,15 @@ const make = Effect.gen(function* () {
     let failures = 0
     while (true) {
       const before = (yield* status.get).store.totals.blocks
-      const run = yield* events
-        .prepare(held.epoch)
-        .pipe(
-          Effect.andThen(pipeline.run({ identity: who, epoch: held.epoch, stop: stopping })),
-          Effect.raceFirst(held.lost),
-          Effect.result
-        )
+      const run = yield* events.prepare(held.epoch).pipe(
+        Effect.andThen(store.state),
+        Effect.andThen(({ tip }) => tokens.start(held.epoch, tip)),
+        Effect.andThen(pipeline.run({ identity: who, epoch: held.epoch, stop: stopping })),
+        Effect.tap(tokens.flush),
+        Effect.raceFirst(tokens.run),
+        Effect.raceFirst(held.lost),
+        Effect.result
+      )
       if (run._tag === "Success") {
         if (run.success) return "done" as const
         if (yield* Deferred.isDone(stopped)) return "stopped" as const

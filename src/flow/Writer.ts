@@ -10,6 +10,7 @@ import { Settings } from "../config/Settings.ts"
 import { Feed } from "../delivery/Feed.ts"
 import type { EncodedBlock } from "../store/Columns.ts"
 import { type LogPage, Store, type StoreError } from "../store/Store.ts"
+import { TokenFollower } from "../tokens/TokenFollower.ts"
 import { BackPressure } from "./BackPressure.ts"
 import { type Final, Heads } from "./Heads.ts"
 import * as Metrics from "./Metrics.ts"
@@ -37,6 +38,7 @@ const make = Effect.gen(function* () {
   const heads = yield* Heads
   const gate = yield* BackPressure
   const feed = yield* Feed
+  const tokens = yield* TokenFollower
   const status = yield* Status.Status
   const { endBlock, finalityDepth } = yield* Settings
 
@@ -81,6 +83,7 @@ const make = Effect.gen(function* () {
     const state = yield* store.append({ epoch, blocks, pages, finalized })
     const took = (yield* Clock.currentTimeMillis) - started
     yield* Metrics.written(blocks.length, took)
+    yield* tokens.committed(blocks, pages, state.tip)
     const covered = pages.reduce((sum, { range }) => sum + BlockRange.size(range), blocks.length)
     yield* status.committed(covered, state, took)
     yield* gate.leave("sequencer", loadOf([...blocks, ...pages]))
@@ -109,7 +112,9 @@ const make = Effect.gen(function* () {
       ancestor
     })
     yield* Metrics.rolledBack(depth, blocks + transactions + logs)
-    yield* status.committed(0, yield* store.state)
+    const state = yield* store.state
+    yield* tokens.rolledBack(state.tip)
+    yield* status.committed(0, state)
     yield* feed.publish([{ _tag: "RolledBack", commit, ancestor, depth, at, removed }])
     yield* Effect.logInfo("reorg taken back").pipe(
       Effect.annotateLogs({

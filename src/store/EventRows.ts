@@ -19,7 +19,7 @@ import type { EncodedBlock } from "./Columns.ts"
 import * as Coverage from "./Coverage.ts"
 import { undecoded } from "./EventSchema.ts"
 import * as Rows from "./Rows.ts"
-import type { PlacedLog } from "./Store.ts"
+import type { LogPage, PlacedLog } from "./Store.ts"
 
 /** A contract that a factory has named: its logs count from that block on. */
 export interface Child {
@@ -157,13 +157,16 @@ export const make = (
     return found
   })
 
+  const taken = ({ log, number, timestamp }: PlacedLog): ReadonlyArray<SourceLog> =>
+    matcher.match(log, number, isChildAt(number)).flatMap((i) => {
+      const source = sources[i]
+      return source === undefined ? [] : [{ source, blockNumber: number, timestamp, log }]
+    })
   const logsOf = ({ matched, number, timestamp }: EncodedBlock): ReadonlyArray<SourceLog> =>
-    matched.flatMap((log) =>
-      matcher.match(log, number, isChildAt(number)).flatMap((i) => {
-        const source = sources[i]
-        return source === undefined ? [] : [{ source, blockNumber: number, timestamp, log }]
-      })
-    )
+    matched.flatMap((log) => taken({ log, number, timestamp }))
+  /** Of what is fetched again for one source, what another one has seen is left out. */
+  const logsOfPage = ({ logs }: LogPage): ReadonlyArray<SourceLog> =>
+    logs.flatMap(taken).filter(({ blockNumber, source }) => !isSeen(source.id, blockNumber))
 
-  return { load, insert, logsOf }
+  return { load, insert, logsOf, logsOfPage }
 }

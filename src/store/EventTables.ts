@@ -30,7 +30,7 @@ import * as EventRows from "./EventRows.ts"
 import * as Guard from "./Guard.ts"
 import type { Participant } from "./Participant.ts"
 import { toStoreError, transaction } from "./SqlFailure.ts"
-import { DatabaseFailure, type PlacedLog, StoreError } from "./Store.ts"
+import { DatabaseFailure, type LogPage, type PlacedLog, StoreError } from "./Store.ts"
 import * as StoredLogs from "./StoredLogs.ts"
 
 export interface EventTablesShape {
@@ -39,6 +39,8 @@ export interface EventTablesShape {
   readonly matched: (raw: RawBlock, number: number) => ReadonlyArray<RpcLog>
   /** The logs of a committed block that sources took, in their order: each as often as there are sources for it. */
   readonly logsOf: (block: EncodedBlock) => ReadonlyArray<SourceLog>
+  /** The same of a page. */
+  readonly logsOfPage: (page: LogPage) => ReadonlyArray<SourceLog>
   /** What to ask for where no blocks are fetched. */
   readonly filters: ReadonlyArray<LogFilter>
   /**
@@ -56,6 +58,7 @@ export const EventTables = Context.Reference<EventTablesShape>("sluice/store/Eve
     matched: () => [],
     filters: [],
     logsOf: () => [],
+    logsOfPage: () => [],
     prepare: () => Effect.void,
     participant: { append: () => Effect.void, rollback: () => Effect.void, replace: () => Effect.void }
   })
@@ -324,6 +327,7 @@ export const make = (
     matched: sources.length === 0 ? () => [] : matched,
     filters: EventMatcher.filters(sources),
     logsOf: rows.logsOf,
+    logsOfPage: rows.logsOfPage,
     prepare,
     participant: { append, rollback, replace }
   }

@@ -16,6 +16,7 @@ import { Effect } from "effect"
 import { Migrator, SqlClient } from "effect/sql"
 import { isSqlError, type SqlError } from "effect/sql/SqlError"
 import { createPartitioned } from "../columns/Table.ts"
+import * as TokenTables from "../store/TokenTables.ts"
 import * as Digest from "./Digest.ts"
 import * as EventSchema from "./EventSchema.ts"
 import { exclusive, transaction } from "./SqlFailure.ts"
@@ -49,7 +50,8 @@ export const run = ({
           "2_endpoints": endpoints(schema),
           "3_feed": feed(schema),
           "4_digests": digests(schema),
-          "5_events": Effect.flatMap(SqlClient.SqlClient, (client) => EventSchema.create(client, schema))
+          "5_events": Effect.flatMap(SqlClient.SqlClient, (client) => EventSchema.create(client, schema)),
+          "6_tokens": tokens(schema)
         })
       }).pipe(
         Effect.catchTag("MigrationError", (error) =>
@@ -163,6 +165,11 @@ const feed = Effect.fnUntraced(function* (schema: string) {
       add column feed_id int8 not null default 0,
       add column feed_floor int8 not null default 0`
   yield* sql`update ${name("sync_state")} set feed_id = 1, feed_floor = 1 where blocks > 0`
+})
+
+const tokens = Effect.fnUntraced(function* (schema: string) {
+  const sql = yield* SqlClient.SqlClient
+  for (const create of TokenTables.createTables(schema)) yield* sql.unsafe(create)
 })
 
 /** The functions of `Digest`. */

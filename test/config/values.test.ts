@@ -127,6 +127,11 @@ const rows: Readonly<Record<string, Row>> = {
   proof: word((s) => s.proof, { proven: "proven", linked: "linked" }),
   contracts: text((s) => s.contracts, ["contracts.json", "/etc/sluice/a b.json"], ["a\u0000b"]),
   index: word((s) => s.index, { blocks: "blocks", auto: "auto" }),
+  tokenMetrics: switched((s) => s.tokenMetrics),
+  tokenFlushInterval: duration((s) => s.tokenFlushInterval, { below: "99ms", above: "61m" }),
+  tokenFullFlushInterval: duration((s) => s.tokenFullFlushInterval, { below: "999ms", above: "61m" }),
+  flushBatchSize: whole("flushBatchSize", { min: 1, max: 100_000 }),
+  tokenPruneThreshold: whole("tokenPruneThreshold", { min: 60, max: 1_000_000_000 }),
   rpcUrls: {
     read: (s) => s.rpcUrls.map(revealed),
     good: [

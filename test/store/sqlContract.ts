@@ -275,11 +275,14 @@ export const sqlContract: Readonly<Record<string, Test>> = {
       // As migration 2 had left them; what came later is made again.
       yield* sql.unsafe(`drop table "${schema}".feed, "${schema}".removed_blocks`)
       yield* sql.unsafe(`alter table "${schema}".sync_state drop column feed_id, drop column feed_floor`)
-      yield* sql.unsafe(
-        `drop table "${schema}".event_children, "${schema}".event_sources, "${schema}".undecoded`
-      )
+      const later =
+        "event_children event_sources undecoded token_metrics pair_metrics token_candles token_checkpoint"
+      for (const table of later.split(" ")) yield* sql.unsafe(`drop table "${schema}".${table}`)
+      yield* sql.unsafe(`drop function "${schema}".token_price`)
       yield* sql.unsafe(`delete from "${schema}".coverage where level = 'events'`)
-      yield* sql.unsafe(`delete from "${schema}".migrations where name in ('feed', 'digests', 'events')`)
+      yield* sql.unsafe(
+        `delete from "${schema}".migrations where name in ('feed', 'digests', 'events', 'tokens')`
+      )
       yield* SqlStore.make({ schema, partitionBlocks })
       expect(yield* store.events(start, 9)).toEqual({
         _tag: "Reset",
@@ -301,7 +304,14 @@ export const sqlContract: Readonly<Record<string, Test>> = {
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
       const rows = yield* sql.unsafe<{ readonly name: string }>(`select name from "${schema}".migrations`)
-      expect(rows.map(({ name }) => name)).toEqual(["tables", "endpoints", "feed", "digests", "events"])
+      expect(rows.map(({ name }) => name)).toEqual([
+        "tables",
+        "endpoints",
+        "feed",
+        "digests",
+        "events",
+        "tokens"
+      ])
     }),
 
   "keeps what was learned of endpoints for a day, and forgets what it cannot read": (schema) =>

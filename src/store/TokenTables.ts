@@ -1,0 +1,79 @@
+/**
+ * The tables of token metrics, and the price of a trade as a function of SQL.
+ *
+ * **Details**
+ *
+ * `token_metrics` and `pair_metrics` have a row for each address and window, so that the top of a window by a measure
+ * is the end of an index: rows whose measure is 0 are in none. Every row says as of which block it holds.
+ */
+
+/** `schema` has been checked to need no quotes (see `Settings`). */
+export const createTables = (schema: string): ReadonlyArray<string> => [
+  `create function "${schema}".token_price(amount0 numeric, amount1 numeric) returns numeric
+    language sql immutable strict parallel safe as $$
+      select case when sign(amount0) * sign(amount1) < 0 then div(
+          abs(amount1) * ('1e' || greatest(k, 0))::numeric, abs(amount0) * ('1e' || greatest(-k, 0))::numeric
+        ) * ('1e' || -k)::numeric end
+      from (select 18 + length(abs(amount0)::text) - length(abs(amount1)::text) as k) digits
+    $$`,
+  `create table "${schema}"."token_metrics" (
+    token bytea not null,
+    window_seconds int4 not null,
+    transfers int8 not null,
+    senders int8 not null,
+    receivers int8 not null,
+    volume numeric not null,
+    as_of_number int8 not null,
+    as_of_hash bytea not null,
+    as_of_timestamp timestamptz not null,
+    primary key (token, window_seconds)
+  )`,
+  ...["transfers", "senders", "receivers", "volume"].map(
+    (measure) =>
+      `create index token_metrics_${measure}_index on "${schema}"."token_metrics" (window_seconds, ${measure}, token)
+        where ${measure} > 0`
+  ),
+  `create table "${schema}"."pair_metrics" (
+    pair bytea not null,
+    window_seconds int4 not null,
+    trades int8 not null,
+    buys int8 not null,
+    sells int8 not null,
+    volume0 numeric not null,
+    volume1 numeric not null,
+    open numeric,
+    high numeric,
+    low numeric,
+    close numeric,
+    last_price numeric,
+    as_of_number int8 not null,
+    as_of_hash bytea not null,
+    as_of_timestamp timestamptz not null,
+    primary key (pair, window_seconds)
+  )`,
+  `create index pair_metrics_trades_index on "${schema}"."pair_metrics" (window_seconds, trades, pair)
+    where trades > 0`,
+  `create table "${schema}"."token_candles" (
+    pair bytea not null,
+    minute timestamptz not null,
+    open numeric,
+    high numeric,
+    low numeric,
+    close numeric,
+    volume0 numeric not null,
+    volume1 numeric not null,
+    trades int8 not null,
+    primary key (pair, minute)
+  )`,
+  `create index token_candles_minute_index on "${schema}"."token_candles" (minute)`,
+  `create table "${schema}"."token_checkpoint" (
+    one_row boolean primary key default true check (one_row),
+    number int8,
+    hash bytea,
+    timestamp int8,
+    checked_number int8,
+    checked_hash bytea,
+    checked_timestamp int8
+  )`,
+  `insert into "${schema}"."token_checkpoint" default values`
+]
