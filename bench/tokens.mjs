@@ -16,7 +16,6 @@ import { SqlClient } from "effect/sql"
 import * as Fence from "../dist/store/Fence.js"
 import * as Postgres from "../dist/store/Postgres.js"
 import * as SqlStore from "../dist/store/SqlStore.js"
-import { createTables } from "../dist/store/TokenTables.js"
 import * as TokenMetrics from "../dist/tokens/TokenMetrics.js"
 import { start as startPostgres } from "./postgres.mjs"
 import { note, print } from "./print.mjs"
@@ -118,7 +117,6 @@ const setUp = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   yield* sql.unsafe(`drop schema if exists ${schema} cascade`)
   const store = yield* SqlStore.make({ schema })
-  for (const statement of createTables(schema)) yield* sql.unsafe(statement)
   const place = `block_number int8, block_timestamp timestamptz, transaction_hash bytea, log_index int4, contract bytea`
   yield* sql.unsafe(`create table ${schema}.erc20_transfer (${place}, "from" bytea, "to" bytea, value numeric(78,0),
     primary key (block_number, log_index))`)

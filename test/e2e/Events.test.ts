@@ -16,6 +16,7 @@ import * as Traffic from "../../src/devnet/Traffic.ts"
 import { Sluice } from "../../src/Sluice.ts"
 import { rpc } from "../support/oracle.ts"
 import * as Postgres from "../support/Postgres.ts"
+import { plainSql } from "../tokens/world.ts"
 
 const world = Layer.mergeAll(NodeHttpClient.layerNodeHttp, NodeServices.layer, Logger.layer([]))
 
@@ -214,14 +215,22 @@ describe("events as tables", () => {
   )
 
   it.live(
-    "through reorgs: what is taken back is gone",
+    "through reorgs and restarts: what is taken back is gone, and the metrics of tokens are what plain SQL says",
     () =>
       Effect.gen(function* () {
         const { head, url } = yield* market(1)
         const databaseUrl = yield* Postgres.freshDatabase
-        const contracts = yield* contractsFile(yield* folder, [erc20, anyPair])
+        const packs = [erc20, anyPair, { pack: "uniswap-v2" }, { pack: "uniswap-v3" }]
+        const contracts = yield* contractsFile(yield* folder, packs)
         const sluice = Layer.fresh(
-          Sluice.layer({ profile: "anvil", rpcUrls: [url], databaseUrl, contracts, finalityDepth: 40 })
+          Sluice.layer({
+            profile: "anvil",
+            rpcUrls: [url],
+            databaseUrl,
+            contracts,
+            tokenFlushInterval: "200 millis",
+            tokenFullFlushInterval: "1 second"
+          })
         )
         const reaches = (number: number, hash: string) =>
           Effect.flatMap(Sluice, ({ status }) => status).pipe(
@@ -239,19 +248,27 @@ describe("events as tables", () => {
                 )
             })
           )
-        yield* Effect.gen(function* () {
-          for (const depth of [2, 7, 13]) {
-            yield* rpc(url, "anvil_reorg", [depth, []])
-            yield* rpc(url, "evm_mine")
-            const block = yield* rpc<{ number: string; hash: string }>(url, "eth_getBlockByNumber", [
-              "latest",
-              false
-            ])
-            yield* reaches(Number(block.number), block.hash)
-            yield* equal(url, "erc20_transfer", head + 10)
-            yield* equal(url, "pair_swap", head + 10)
-          }
-        }).pipe(Effect.provide(sluice))
+        for (const depth of [2, 7, 13]) {
+          // Each time another process, which follows one reorg, and finds another one that came while it was away.
+          yield* rpc(url, "anvil_reorg", [depth, []])
+          yield* Effect.gen(function* () {
+            for (const more of [0, depth]) {
+              if (more > 0) yield* rpc(url, "anvil_reorg", [more, []])
+              yield* rpc(url, "evm_mine")
+              const block = yield* rpc<{ number: string; hash: string }>(url, "eth_getBlockByNumber", [
+                "latest",
+                false
+              ])
+              yield* reaches(Number(block.number), block.hash)
+              yield* equal(url, "erc20_transfer", head + 10)
+              yield* equal(url, "pair_swap", head + 10)
+              const sql = yield* SqlClient.SqlClient
+              const { homeless, wrong } = plainSql(sql, "chain_31337")
+              assert.deepStrictEqual(yield* wrong(), [])
+              assert.deepStrictEqual(yield* homeless, [])
+            }
+          }).pipe(Effect.provide(sluice))
+        }
       }).pipe(Effect.provide(world)),
     120_000
   )

@@ -8,7 +8,6 @@ import type { Hex } from "../../src/chain/Block.ts"
 import * as Fence from "../../src/store/Fence.ts"
 import * as SqlStore from "../../src/store/SqlStore.ts"
 import { blocks as blocksTable } from "../../src/store/Tables.ts"
-import { createTables } from "../../src/store/TokenTables.ts"
 import { array, byteas, type ElementType } from "../../src/tokens/Arrays.ts"
 import { type AsOf, addressOf as eventAddress, type TokenEvent } from "../../src/tokens/TokenEvent.ts"
 import * as TokenMetrics from "../../src/tokens/TokenMetrics.ts"
@@ -48,93 +47,9 @@ const constants = Object.entries(blocksTable.columns).filter(
   ([name, { nullable }]) => !nullable && !["number", "hash", "parent_hash", "timestamp"].includes(name)
 )
 
-let schemas = 0
-
-export const makeWorld = Effect.gen(function* () {
-  const sql = yield* SqlClient.SqlClient
-  const schema = `tokens_${schemas++}`
-  const store = yield* SqlStore.make({ schema })
+/** What plain SQL over the event tables of a deployment says, against what is in its tables of metrics. */
+export const plainSql = (sql: SqlClient.SqlClient, schema: string) => {
   const name = (table: string) => sql(`${schema}.${table}`)
-  for (const statement of [...eventTables(schema), ...createTables(schema)]) yield* sql.unsafe(statement)
-  yield* sql.unsafe(
-    `create table "${schema}".blocks_all partition of "${schema}".blocks for values from (0) to (1000000)`
-  )
-  const lead = Effect.map(
-    store.acquireLease({ holder: "test", duration: 600_000, evenIfHeld: true }),
-    ({ lease }) => lease.epoch
-  )
-  const transaction = yield* Fence.make(schema, "keep token metrics")
-
-  const insert = (
-    table: string,
-    columns: Readonly<Record<string, readonly [ElementType, ReadonlyArray<unknown>]>>
-  ) =>
-    sql.unsafe(
-      `insert into "${schema}".${table} (${Object.keys(columns)
-        .map((column) => `"${column}"`)
-        .join(", ")}) select ${Object.keys(columns)
-        .map((_, i) => `unnest($${i + 1})`)
-        .join(", ")}`,
-      Object.values(columns).map(([type, values]) => array(type, values))
-    )
-
-  const places = (events: ReadonlyArray<TokenEvent>) => ({
-    block_number: ["int8", events.map(({ blockNumber }) => BigInt(blockNumber))] as const,
-    block_timestamp: ["timestamptz", events.map(({ timestamp }) => new Date(timestamp * 1000))] as const,
-    transaction_hash: ["bytea", events.map(() => Buffer.alloc(32))] as const,
-    log_index: ["int4", events.map(({ logIndex }) => logIndex)] as const,
-    contract: ["bytea", events.map((event) => bytes(eventAddress(event)))] as const
-  })
-  const numerics = (values: ReadonlyArray<bigint>) => ["numeric", values.map(String)] as const
-  const addresses = (values: ReadonlyArray<Hex>) => ["bytea", values.map(bytes)] as const
-
-  /** Blocks and their events into the tables, as a commit does. */
-  const append = Effect.fnUntraced(function* (blocks: ReadonlyArray<StoryBlock>) {
-    for (const { asOf } of blocks) {
-      yield* sql.unsafe(
-        `insert into "${schema}".blocks (number, hash, parent_hash, timestamp, ${constants.map(([column]) => column)})
-         values ($1, $2, '', to_timestamp($3), ${constants.map(([, { type }]) => filler[type] ?? "0")})`,
-        [PgTypes.int8(BigInt(asOf.number)), PgTypes.bytea(bytes(asOf.hash)), PgTypes.float8(asOf.timestamp)]
-      )
-    }
-    const events = blocks.flatMap((block) => block.events)
-    const transfers = events.flatMap((event) => (event._tag === "Transfer" ? [event] : []))
-    const trades = events.flatMap((event) => (event._tag === "Trade" ? [event] : []))
-    const isV2 = (pair: Hex) => Number.parseInt(pair.slice(-1), 16) % 4 < 2
-    const [v2, v3] = [trades.filter(({ pair }) => isV2(pair)), trades.filter(({ pair }) => !isV2(pair))]
-    yield* insert("erc20_transfer", {
-      ...places(transfers),
-      from: addresses(transfers.map(({ from }) => from)),
-      to: addresses(transfers.map(({ to }) => to)),
-      value: numerics(transfers.map(({ value }) => value))
-    })
-    yield* insert("uniswap_v2_swap", {
-      ...places(v2),
-      sender: addresses(v2.map(({ sender }) => sender)),
-      // Some of what goes in comes out again.
-      amount0_in: numerics(v2.map(({ amount0 }) => positive(amount0) + 7n)),
-      amount1_in: numerics(v2.map(({ amount1 }) => positive(amount1))),
-      amount0_out: numerics(v2.map(({ amount0 }) => positive(-amount0) + 7n)),
-      amount1_out: numerics(v2.map(({ amount1 }) => positive(-amount1))),
-      to: addresses(v2.map(({ recipient }) => recipient))
-    })
-    yield* insert("uniswap_v3_swap", {
-      ...places(v3),
-      sender: addresses(v3.map(({ sender }) => sender)),
-      recipient: addresses(v3.map(({ recipient }) => recipient)),
-      amount0: numerics(v3.map(({ amount0 }) => amount0)),
-      amount1: numerics(v3.map(({ amount1 }) => amount1)),
-      sqrt_price_x96: numerics(v3.map(() => 0n)),
-      liquidity: numerics(v3.map(() => 0n)),
-      tick: ["int4", v3.map(() => 0)]
-    })
-  })
-
-  const rollback = Effect.fnUntraced(function* (ancestor: number) {
-    const above = PgTypes.int8(BigInt(ancestor))
-    yield* sql`delete from ${name("blocks")} where number > ${above}`
-    for (const { table } of sources) yield* sql`delete from ${name(table)} where block_number > ${above}`
-  })
 
   /** As of a block, or of each row's own. */
   const at = (tip: AsOf | undefined) =>
@@ -223,6 +138,99 @@ export const makeWorld = Effect.gen(function* () {
       select as_of_number, as_of_hash from ${name("token_metrics")}
       union all select as_of_number, as_of_hash from ${name("pair_metrics")}
     ) m where not exists (select from ${name("blocks")} b where b.number = as_of_number and b.hash = as_of_hash)`
+
+  return { wrong, wrongCandles, homeless }
+}
+
+let schemas = 0
+
+export const makeWorld = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  const schema = `tokens_${schemas++}`
+  const store = yield* SqlStore.make({ schema })
+  const name = (table: string) => sql(`${schema}.${table}`)
+  for (const statement of eventTables(schema)) yield* sql.unsafe(statement)
+  yield* sql.unsafe(
+    `create table "${schema}".blocks_all partition of "${schema}".blocks for values from (0) to (1000000)`
+  )
+  const lead = Effect.map(
+    store.acquireLease({ holder: "test", duration: 600_000, evenIfHeld: true }),
+    ({ lease }) => lease.epoch
+  )
+  const transaction = yield* Fence.make(schema, "keep token metrics")
+
+  const insert = (
+    table: string,
+    columns: Readonly<Record<string, readonly [ElementType, ReadonlyArray<unknown>]>>
+  ) =>
+    sql.unsafe(
+      `insert into "${schema}".${table} (${Object.keys(columns)
+        .map((column) => `"${column}"`)
+        .join(", ")}) select ${Object.keys(columns)
+        .map((_, i) => `unnest($${i + 1})`)
+        .join(", ")}`,
+      Object.values(columns).map(([type, values]) => array(type, values))
+    )
+
+  const places = (events: ReadonlyArray<TokenEvent>) => ({
+    block_number: ["int8", events.map(({ blockNumber }) => BigInt(blockNumber))] as const,
+    block_timestamp: ["timestamptz", events.map(({ timestamp }) => new Date(timestamp * 1000))] as const,
+    transaction_hash: ["bytea", events.map(() => Buffer.alloc(32))] as const,
+    log_index: ["int4", events.map(({ logIndex }) => logIndex)] as const,
+    contract: ["bytea", events.map((event) => bytes(eventAddress(event)))] as const
+  })
+  const numerics = (values: ReadonlyArray<bigint>) => ["numeric", values.map(String)] as const
+  const addresses = (values: ReadonlyArray<Hex>) => ["bytea", values.map(bytes)] as const
+
+  /** Blocks and their events into the tables, as a commit does. */
+  const append = Effect.fnUntraced(function* (blocks: ReadonlyArray<StoryBlock>) {
+    for (const { asOf } of blocks) {
+      yield* sql.unsafe(
+        `insert into "${schema}".blocks (number, hash, parent_hash, timestamp, ${constants.map(([column]) => column)})
+         values ($1, $2, '', to_timestamp($3), ${constants.map(([, { type }]) => filler[type] ?? "0")})`,
+        [PgTypes.int8(BigInt(asOf.number)), PgTypes.bytea(bytes(asOf.hash)), PgTypes.float8(asOf.timestamp)]
+      )
+    }
+    const events = blocks.flatMap((block) => block.events)
+    const transfers = events.flatMap((event) => (event._tag === "Transfer" ? [event] : []))
+    const trades = events.flatMap((event) => (event._tag === "Trade" ? [event] : []))
+    const isV2 = (pair: Hex) => Number.parseInt(pair.slice(-1), 16) % 4 < 2
+    const [v2, v3] = [trades.filter(({ pair }) => isV2(pair)), trades.filter(({ pair }) => !isV2(pair))]
+    yield* insert("erc20_transfer", {
+      ...places(transfers),
+      from: addresses(transfers.map(({ from }) => from)),
+      to: addresses(transfers.map(({ to }) => to)),
+      value: numerics(transfers.map(({ value }) => value))
+    })
+    yield* insert("uniswap_v2_swap", {
+      ...places(v2),
+      sender: addresses(v2.map(({ sender }) => sender)),
+      // Some of what goes in comes out again.
+      amount0_in: numerics(v2.map(({ amount0 }) => positive(amount0) + 7n)),
+      amount1_in: numerics(v2.map(({ amount1 }) => positive(amount1))),
+      amount0_out: numerics(v2.map(({ amount0 }) => positive(-amount0) + 7n)),
+      amount1_out: numerics(v2.map(({ amount1 }) => positive(-amount1))),
+      to: addresses(v2.map(({ recipient }) => recipient))
+    })
+    yield* insert("uniswap_v3_swap", {
+      ...places(v3),
+      sender: addresses(v3.map(({ sender }) => sender)),
+      recipient: addresses(v3.map(({ recipient }) => recipient)),
+      amount0: numerics(v3.map(({ amount0 }) => amount0)),
+      amount1: numerics(v3.map(({ amount1 }) => amount1)),
+      sqrt_price_x96: numerics(v3.map(() => 0n)),
+      liquidity: numerics(v3.map(() => 0n)),
+      tick: ["int4", v3.map(() => 0)]
+    })
+  })
+
+  const rollback = Effect.fnUntraced(function* (ancestor: number) {
+    const above = PgTypes.int8(BigInt(ancestor))
+    yield* sql`delete from ${name("blocks")} where number > ${above}`
+    for (const { table } of sources) yield* sql`delete from ${name(table)} where block_number > ${above}`
+  })
+
+  const { homeless, wrong, wrongCandles } = plainSql(sql, schema)
 
   return {
     sql,
