@@ -2,6 +2,7 @@
  * The reference in `docs/tables.md`, written from the definitions of the tables.
  */
 import { sqlType, type Table } from "../columns/Table.ts"
+import { undecoded } from "./EventSchema.ts"
 import { indexes, tables } from "./Tables.ts"
 
 const begin = "<!-- generated from src/store/Tables.ts: begin -->"
@@ -33,7 +34,7 @@ const section = (table: Table): string => {
 }
 
 /** One section of Markdown for each table. */
-export const render = (): string => tables.map((table) => section(table)).join("\n\n")
+export const render = (): string => [...tables, undecoded].map((table) => section(table)).join("\n\n")
 
 /** A document with what stands between its two markers replaced; undefined when it has no markers. */
 export const replaceGenerated = (document: string): string | undefined => {
