@@ -84,7 +84,8 @@ export const make = async ({ blocks = 50_000, contestants, indexes, log }) => {
       const contract = { name: "tokens", pack: "erc20", address: tokens, events: ["Transfer"] }
       writeFileSync(file, JSON.stringify({ contracts: [contract] }))
       const flags = { index: "events" }
-      const env = { CONTRACTS: file }
+      // Nobody else keeps metrics of tokens.
+      const env = { CONTRACTS: file, TOKEN_METRICS: "false" }
       return sluice.command({ databaseUrl, folder, rpcUrl, last: blocks, flags, env })
     },
     verify: (contestant, url) => compare(url, rows[contestant], expected)

@@ -151,7 +151,11 @@ const contractsFile = Effect.fnUntraced(function* (path: string, contracts: Read
 const sync = (
   url: string,
   databaseUrl: Redacted.Redacted,
-  options: { readonly contracts?: string; readonly index?: "blocks" | "events"; readonly endBlock: number }
+  options: {
+    readonly contracts?: string
+    readonly index?: "blocks" | "events" | "auto"
+    readonly endBlock: number
+  }
 ) =>
   Layer.fresh(Sluice.layer({ profile: "anvil", rpcUrls: [url], databaseUrl, finalityDepth: 5, ...options }))
 
@@ -210,6 +214,23 @@ describe("events as tables", () => {
           assert.strictEqual(count?.["transactions"], 0n)
           assert.isAtMost(Number(count?.["blocks"]), 70)
         }).pipe(Effect.provide(sync(url, databaseUrl, options)))
+      }).pipe(Effect.provide(world)),
+    120_000
+  )
+
+  it.live(
+    "INDEX=auto takes the way that needs fewer bytes",
+    () =>
+      Effect.gen(function* () {
+        const { head, url } = yield* market(1100)
+        const databaseUrl = yield* Postgres.freshDatabase
+        const contracts = yield* contractsFile(yield* folder, [erc20])
+        yield* Effect.gen(function* () {
+          yield* done
+          yield* equal(url, "erc20_transfer", head)
+          const { coverage } = (yield* (yield* Sluice).status).store
+          assert.deepStrictEqual(coverage, [{ from: 0, to: head, level: "events" }])
+        }).pipe(Effect.provide(sync(url, databaseUrl, { contracts, index: "auto", endBlock: head })))
       }).pipe(Effect.provide(world)),
     120_000
   )
