@@ -114,8 +114,9 @@ const make = Effect.gen(function* () {
         yield* sameGenesis
         // What is final now says nothing of what was stored before a pause: only what was final as it is stored counts.
         const finalized = (yield* store.state).finalized ?? -1
-        for (let to = mismatch.number; to >= settings.startBlock; to -= page) {
-          const range = BlockRange.make(Math.max(settings.startBlock, to - page + 1), to)
+        // Down to the lowest block that is stored, which may be below a START_BLOCK that was raised meanwhile.
+        for (let to = mismatch.number; to >= 0; to -= page) {
+          const range = BlockRange.make(Math.max(0, to - page + 1), to)
           const have = yield* ours(range)
           const numbers = descending(range)
           const theirs = yield* source.headers(numbers)
@@ -136,7 +137,7 @@ const make = Effect.gen(function* () {
             }
           }
         }
-        return Option.some(Step.Rollback({ ancestor: settings.startBlock - 1, mismatch }))
+        return Option.some(Step.Rollback({ ancestor: -1, mismatch }))
       })
 
       const sameGenesis = Effect.gen(function* () {

@@ -113,6 +113,10 @@ const make = Effect.gen(function* () {
       if (run._tag === "Success") {
         if (run.success) return "done" as const
         if (yield* Deferred.isDone(stopped)) return "stopped" as const
+        // A run that ended and left everything as it was would do so again at once.
+        const moved = (yield* status.get).store.totals.blocks !== before
+        failures = moved ? 0 : failures + 1
+        if (!moved) yield* Effect.timeoutOption(stopping, backoff(failures))
         continue
       }
       const error = run.failure
