@@ -21,6 +21,7 @@ import type { RawBlock, RpcLog } from "../chain/Block.ts"
 import * as BlockRange from "../chain/BlockRange.ts"
 import type { LogFilter } from "../chain/LogFilter.ts"
 import * as Table from "../columns/Table.ts"
+import * as Columns from "../events/Columns.ts"
 import * as EventMatcher from "../events/EventMatcher.ts"
 import type { EventSource, SourceLog } from "../events/EventSource.ts"
 import * as Factories from "../events/Factories.ts"
@@ -268,8 +269,24 @@ export const make = (
     if (decoded > 0) {
       yield* Effect.logInfo("stored logs decoded").pipe(Effect.annotateLogs({ logs: decoded }))
     }
+    if (yield* isIndexed) yield* index
     yield* Ref.set(ready, ids)
   })
+
+  /** By contract and block; built when a backfill is done, and at once for what is named later. */
+  const index = Effect.gen(function* () {
+    for (const { table } of sources) {
+      const called = `${Columns.cut(table.name, Columns.longestName - 15)}_contract_index`
+      yield* sql.unsafe(
+        `create index if not exists "${called}" on "${schema}"."${table.name}" (contract, block_number)`
+      )
+    }
+  }).pipe(Effect.mapError(toStoreError("build the indexes of events")))
+
+  const isIndexed = Effect.map(
+    sql<{ readonly indexed: boolean }>`select indexed from ${name("sync_state")}`,
+    ([row]) => row?.indexed === true
+  ).pipe(Effect.mapError(toStoreError("look for indexes")))
 
   // Taking part
 
@@ -329,7 +346,7 @@ export const make = (
     logsOf: rows.logsOf,
     logsOfPage: rows.logsOfPage,
     prepare,
-    participant: { append, rollback, replace }
+    participant: { append, index, rollback, replace }
   }
 }
 

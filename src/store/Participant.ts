@@ -12,6 +12,8 @@ export interface Participant {
   readonly start?: Effect.Effect<void, StoreError>
   /** The blocks' own rows are written, coverage is not. */
   readonly append: (append: Append) => Effect.Effect<void, StoreError>
+  /** Builds the secondary indexes that are not there yet: when a backfill is done. */
+  readonly index?: Effect.Effect<void, StoreError>
   /** All blocks above `ancestor` are taken back. */
   readonly rollback: (ancestor: number) => Effect.Effect<void, StoreError>
   /** The rows of the blocks of `range` are exchanged for those of `blocks`. */

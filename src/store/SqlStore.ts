@@ -310,6 +310,7 @@ export const make = Effect.fnUntraced(function* ({
       const on = columns.map((column) => `"${column}"`).join(", ")
       yield* sql.unsafe(`create index if not exists "${index}" on "${schema}"."${table.name}" (${on})`)
     }
+    for (const participant of participants) yield* participant.index ?? Effect.void
     yield* sql`update ${name("sync_state")} set indexed = true`
     return true
   }).pipe(Effect.mapError(toStoreError("build indexes")))
