@@ -7,6 +7,7 @@ import * as f from "./format.js"
 import { connect } from "./live.js"
 import * as notices from "./notices.js"
 import * as stream from "./stream.js"
+import { tokens } from "./tokens.js"
 import * as views from "./views.js"
 
 const blocksShown = 12
@@ -17,6 +18,7 @@ const model = {
   state: "connecting",
   lostSince: undefined,
   snapshot: undefined,
+  tokens: null,
   samples: [],
   blocks: [],
   reorgs: []
@@ -68,6 +70,7 @@ const draw = () => {
   views.progress(snapshot)
   stream.stages(snapshot)
   stream.pressure(snapshot)
+  tokens(model.tokens)
   views.endpoints(snapshot)
   views.newest(blocks, snapshot.at)
   views.reorgs(reorgs, snapshot.at)
@@ -115,6 +118,7 @@ const addSample = (sample) => {
 }
 
 const onMessage = (message) => {
+  if (message.tokens !== undefined) model.tokens = message.tokens
   switch (message.type) {
     case "welcome":
       model.snapshot = message.snapshot

@@ -22,10 +22,20 @@ export const h = (name, options = {}, ...children) => {
   return element
 }
 
-/** Replaces what is in `parent` when what it is made from has changed. */
+/** The same for a drawing. */
+export const s = (name, options = {}, ...children) => {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", name)
+  for (const [key, value] of Object.entries(options)) attribute(element, key, value)
+  element.append(...children)
+  return element
+}
+
+/** Replaces what is in `parent` when what it is made from has changed. A link that has the focus keeps it. */
 export const replace = (parent, data, make) => {
   const key = JSON.stringify(data)
   if (shown.get(parent) === key) return
   shown.set(parent, key)
+  const focused = parent.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null
   parent.replaceChildren(...make())
+  if (focused !== null) parent.querySelector(`[href="${focused}"]`)?.focus({ preventScroll: true })
 }

@@ -4,6 +4,15 @@ const plain = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 })
 const short = new Intl.NumberFormat("en-US", { notation: "compact", maximumFractionDigits: 1 })
 const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" })
 
+const digits = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 5 })
+const percent = new Intl.NumberFormat("en-US", {
+  style: "percent",
+  maximumFractionDigits: 1,
+  signDisplay: "exceptZero"
+})
+const raised = (exponent) =>
+  Array.from(`${exponent}`, (sign) => (sign === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[sign])).join("")
+
 export const unknown = "–"
 
 export const count = (value) => (value == null ? unknown : plain.format(value))
@@ -44,3 +53,18 @@ export const time = (millisSince1970) => clock.format(millisSince1970)
 export const ago = (then, now) => (then == null ? unknown : `${span(Math.max(0, (now - then) / 1000))} ago`)
 
 export const hash = (text) => `${text.slice(0, 10)}…${text.slice(-6)}`
+
+/** Of raw units, so it may be of any size: `3.6013 × 10⁻⁹`. */
+export const price = (decimal) => {
+  if (decimal == null) return unknown
+  const value = Number(decimal)
+  if (value === 0 || (value >= 1e-3 && value < 1e6)) return digits.format(value)
+  const [mantissa, exponent] = value.toExponential(3).split("e")
+  return `${digits.format(mantissa)} × 10${raised(Number(exponent))}`
+}
+
+export const change = (from, to) => {
+  if (from == null || to == null || Number(from) === 0) return unknown
+  const share = Number(to) / Number(from) - 1
+  return share >= 10 ? `× ${digits.format(Number((share + 1).toPrecision(3)))}` : percent.format(share)
+}

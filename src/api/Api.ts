@@ -3,6 +3,8 @@
  */
 import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, OpenApi } from "effect/http-api"
+import { Unavailable } from "./ApiErrors.ts"
+import { Tokens } from "./TokenApi.ts"
 
 const Header = Schema.Struct({
   number: Schema.Finite,
@@ -149,13 +151,6 @@ export const ReorgsAnswer = Schema.Struct({
   })
 })
 
-/** 503: the database does not answer. */
-export class Unavailable extends Schema.TaggedError<Unavailable>()(
-  "Unavailable",
-  { error: Schema.String },
-  { httpApiStatus: 503 }
-) {}
-
 const count = (maximum: number) =>
   Schema.FiniteFromString.check(Schema.isInt(), Schema.isBetween({ minimum: 1, maximum }))
 
@@ -230,6 +225,7 @@ class Sync extends HttpApiGroup.make("sync", { topLevel: true })
 export class Api extends HttpApi.make("sluice")
   .add(System)
   .add(Sync)
+  .add(Tokens)
   .annotateMerge(
     OpenApi.annotations({
       title: "Sluice",

@@ -28,6 +28,7 @@ const own = [
   "notices.js",
   "views.js",
   "stream.js",
+  "tokens.js",
   "format.js",
   "icon.svg"
 ]

@@ -18,6 +18,7 @@ import { Store, type StoreError } from "../store/Store.ts"
 import * as EventWindow from "./EventWindow.ts"
 import * as LiveEvent from "./LiveEvent.ts"
 import * as Snapshot from "./Snapshot.ts"
+import * as TokenBoard from "./TokenBoard.ts"
 
 export interface Tick {
   /** The snapshot, as JSON. */
@@ -84,6 +85,7 @@ const make = Effect.gen(function* () {
   const store = yield* Store
   const snapshotOf = yield* Snapshot.make
   const clients = yield* Ref.make(0)
+  const tokens = yield* TokenBoard.follow(Ref.get(clients), liveInterval)
   const window = yield* Ref.make<EventWindow.EventWindow | undefined>(undefined)
   const samples = yield* Ref.make<ReadonlyArray<Snapshot.Sample>>([])
   const latest = yield* Ref.make<{ readonly snapshot: Snapshot.Snapshot; readonly json: string } | undefined>(
@@ -160,7 +162,7 @@ const make = Effect.gen(function* () {
     const sample = (yield* Ref.get(samples)).at(-1)
     yield* PubSub.publish(ticks, {
       snapshot: json,
-      message: `{"type":"snapshot",${news(events)},"sample":${JSON.stringify(sample ?? null)},"snapshot":${json}}`
+      message: `{"type":"snapshot",${news(events)},"sample":${JSON.stringify(sample ?? null)},${yield* tokens.news}"snapshot":${json}}`
     })
     return place
   })
@@ -192,7 +194,7 @@ const make = Effect.gen(function* () {
       const events = (yield* Ref.get(window))?.events ?? []
       const at = yield* Clock.currentTimeMillis
       const history = JSON.stringify(yield* Ref.get(samples))
-      return `{"type":"welcome","at":${at},${news(events.slice(-10 * blocksShown))},"history":${history},"snapshot":${json}}`
+      return `{"type":"welcome","at":${at},${news(events.slice(-10 * blocksShown))},"history":${history},${yield* tokens.newest}"snapshot":${json}}`
     }),
     ticks: PubSub.subscribe(ticks),
     newest,

@@ -10,17 +10,20 @@ import { HttpApiBuilder, HttpApiScalar } from "effect/http-api"
 import { PrometheusMetrics } from "effect/observability"
 import { Settings } from "../config/Settings.ts"
 import { Api } from "./Api.ts"
+import { layerSaysWhatWasExpected } from "./ApiErrors.ts"
 import * as Dashboard from "./Dashboard.ts"
 import { Live } from "./Live.ts"
 import * as LiveEvents from "./LiveEvents.ts"
 import * as LiveSocket from "./LiveSocket.ts"
 import * as SyncHandlers from "./SyncHandlers.ts"
 import * as SystemHandlers from "./SystemHandlers.ts"
+import * as TokenHandlers from "./TokenHandlers.ts"
 
 /** All routes, for any server. */
 export const routes = Layer.mergeAll(
   HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
-    Layer.provide([SystemHandlers.layer, SyncHandlers.layer])
+    Layer.provide([SystemHandlers.layer, SyncHandlers.layer, TokenHandlers.layer]),
+    Layer.provide(layerSaysWhatWasExpected)
   ),
   HttpApiScalar.layer(Api, { path: "/docs" }),
   PrometheusMetrics.layerHttp({ path: "/metrics" }),

@@ -2,7 +2,8 @@
 import { Effect } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
 import { Store } from "../store/Store.ts"
-import { Api, Unavailable } from "./Api.ts"
+import { Api } from "./Api.ts"
+import { Unavailable } from "./ApiErrors.ts"
 import * as PressureNow from "./PressureNow.ts"
 import * as StatusNow from "./StatusNow.ts"
 

@@ -3,6 +3,7 @@
  */
 import type { Metric } from "effect"
 import * as RpcMetrics from "../rpc/Metrics.ts"
+import * as TokenMetrics from "../tokens/Metrics.ts"
 import * as Gauges from "./Gauges.ts"
 import * as Metrics from "./Metrics.ts"
 
@@ -12,7 +13,8 @@ const end = "<!-- generated from src/flow/Metrics.ts: end -->"
 const metrics: ReadonlyArray<readonly [Metric.Metric<number, unknown>, ReadonlyArray<string>]> = [
   ...Metrics.all,
   ...RpcMetrics.all,
-  ...Gauges.all
+  ...Gauges.all,
+  ...TokenMetrics.all
 ]
 
 /** Name, type and labels of everything at `/metrics`. */

@@ -12,6 +12,7 @@ import type { LogPage, StoreError } from "../store/Store.ts"
 import type { TokenEvent } from "./TokenEvent.ts"
 import * as TokenLogs from "./TokenLogs.ts"
 import * as TokenMetrics from "./TokenMetrics.ts"
+import { TokenReads } from "./TokenReads.ts"
 
 export interface TokenFollowerShape {
   /** Under a new lease, or after a fault: reads from the tables what holds at the tip. */
@@ -40,7 +41,10 @@ export const TokenFollower = Context.Reference<TokenFollowerShape>("sluice/token
   })
 })
 
-/** Follows the transfers and swaps among the deployment's events; nothing where there are none. */
+/**
+ * Follows the transfers and swaps among the deployment's events, and provides `TokenReads` for who asks whether it is
+ * there; nothing of both where there are no such events.
+ */
 export const layer: Layer.Layer<never, never, Settings | SqlClient.SqlClient> = Layer.unwrap(
   Effect.gen(function* () {
     const settings = yield* Settings
@@ -62,7 +66,7 @@ export const layer: Layer.Layer<never, never, Settings | SqlClient.SqlClient> = 
       pruneThreshold: settings.tokenPruneThreshold
     })
     const kindOf = new Map(followed.map(({ kind, source }) => [source, kind]))
-    return Layer.effect(
+    const follower = Layer.effect(
       TokenFollower,
       Effect.map(metrics, ({ committed, flush, rolledBack, run, start }): TokenFollowerShape => {
         const eventsOf = (blocks: ReadonlyArray<EncodedBlock>, pages: ReadonlyArray<LogPage>) => {
@@ -83,5 +87,6 @@ export const layer: Layer.Layer<never, never, Settings | SqlClient.SqlClient> = 
         }
       })
     )
+    return Layer.merge(follower, TokenReads.layer(settings.databaseSchema))
   })
 )

@@ -13,7 +13,7 @@ import type { Hex } from "../chain/Block.ts"
 import * as Rows from "../store/Rows.ts"
 import { toStoreError } from "../store/SqlFailure.ts"
 import type { StoreError } from "../store/Store.ts"
-import { toBytes } from "./Arrays.ts"
+import { byteas, toBytes } from "./Arrays.ts"
 import type { AsOf } from "./TokenEvent.ts"
 import { type WindowName, widthOf, windows } from "./Windows.ts"
 
@@ -58,6 +58,14 @@ export interface CandleRow {
   readonly trades: number
 }
 
+export interface Close {
+  readonly pair: Hex
+  /** Seconds since 1970. */
+  readonly minute: number
+  /** Token1 for one token0, in raw units. */
+  readonly price: string
+}
+
 export type Measure =
   | { readonly kind: "token"; readonly by: "transfers" | "volume" | "senders" | "receivers" }
   | { readonly kind: "pair"; readonly by: "trades" }
@@ -97,6 +105,11 @@ export class TokenReads extends Context.Service<
       pair: Hex,
       range: { readonly from: number; readonly to: number; readonly limit: number }
     ) => Effect.Effect<ReadonlyArray<CandleRow>, StoreError>
+    /** The last price of each minute in `[from, to]` that has one, oldest first, of some pairs at once. */
+    readonly closes: (
+      pairs: ReadonlyArray<Hex>,
+      range: { readonly from: number; readonly to: number }
+    ) => Effect.Effect<ReadonlyArray<Close>, StoreError>
   }
 >()("sluice/tokens/TokenReads") {
   static readonly layer = (schema: string): Layer.Layer<TokenReads, never, SqlClient.SqlClient> =>
@@ -212,25 +225,26 @@ export const make = (sql: SqlClient.SqlClient, schema: string): TokenReads["Serv
     return sql<Row>`
       select ${all} from ${name(table)}
       where window_seconds = ${PgTypes.int4(widthOf(top.window))} and ${by} > 0 ${rest}
-      order by ${by} desc, ${key} desc limit ${PgTypes.int8(BigInt(top.limit))}`
+      order by ${by} desc, ${key} desc limit ${PgTypes.int8(BigInt(top.limit) + 1n)}`
+  }
+
+  /** One row more was asked for, to see whether there is a next page. */
+  const paged = <Row>(limit: number, found: ReadonlyArray<Row>, placeOf: (row: Row) => Place) => {
+    const rows = found.slice(0, limit)
+    const last = rows.at(-1)
+    return { rows, next: found.length > limit && last !== undefined ? placeOf(last) : undefined }
   }
 
   const top: TokenReads["Service"]["top"] = Effect.fnUntraced(
     function* (asked: Top) {
-      const full = (count: number) => count === asked.limit
       if (asked.kind === "token") {
-        const { by } = asked
         const rows = (yield* page<StoredToken>(asked, "token_metrics", "token")).map(toToken)
-        const last = rows.at(-1)
-        const next =
-          last === undefined || !full(rows.length) ? undefined : { value: `${last[by]}`, address: last.token }
-        return { kind: "token", rows, next } satisfies TopPage
+        const placeOf = (row: TokenRow) => ({ value: `${row[asked.by]}`, address: row.token })
+        return { kind: "token", ...paged(asked.limit, rows, placeOf) } satisfies TopPage
       }
       const rows = (yield* page<StoredPair>(asked, "pair_metrics", "pair")).map(toPair)
-      const last = rows.at(-1)
-      const next =
-        last === undefined || !full(rows.length) ? undefined : { value: `${last.trades}`, address: last.pair }
-      return { kind: "pair", rows, next } satisfies TopPage
+      const placeOf = ({ pair, trades }: PairRow) => ({ value: `${trades}`, address: pair })
+      return { kind: "pair", ...paged(asked.limit, rows, placeOf) } satisfies TopPage
     },
     Effect.mapError(toStoreError("read the top tokens"))
   )
@@ -257,5 +271,21 @@ export const make = (sql: SqlClient.SqlClient, schema: string): TokenReads["Serv
       Effect.mapError(toStoreError("read candles"))
     )
 
-  return TokenReads.of({ top, token, candles })
+  const closes: TokenReads["Service"]["closes"] = (pairs, { from, to }) =>
+    sql<{ readonly pair: Uint8Array; readonly seconds: number; readonly close: string }>`
+      select pair, extract(epoch from minute)::float8 as seconds, close from ${name("token_candles")}
+      where pair = any(${byteas(pairs)}) and close is not null
+        and minute between to_timestamp(${PgTypes.float8(from)}) and to_timestamp(${PgTypes.float8(to)})
+      order by minute`.pipe(
+      Effect.map((rows) =>
+        rows.map(({ close, pair, seconds }) => ({
+          pair: Rows.toHex(pair),
+          minute: seconds,
+          price: trimmed(close) ?? close
+        }))
+      ),
+      Effect.mapError(toStoreError("read prices by minute"))
+    )
+
+  return TokenReads.of({ top, token, candles, closes })
 }

@@ -50,6 +50,7 @@ describe("the HTTP API", () => {
         assert.deepStrictEqual(body.coverage, {
           proven: 0,
           linked: 41,
+          events: 0,
           ranges: [{ from: 0, to: 40, level: "linked" }]
         })
         assert.deepInclude(body.lease, { epoch: 1, ours: true })

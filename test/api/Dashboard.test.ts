@@ -14,7 +14,7 @@ import { Settings } from "../../src/config/Settings.ts"
 import { violations } from "../support/accessibility.ts"
 import * as Browser from "../support/Browser.ts"
 import * as Program from "../support/Program.ts"
-import { moments, welcome } from "../support/snapshots.ts"
+import { moments, noTokens, tokens, welcome } from "../support/snapshots.ts"
 
 const pictures = process.env["TEST_SCREENSHOTS"]
 const picture = (page: Browser.Page, name: string) =>
@@ -116,9 +116,40 @@ describe.skipIf(Browser.executable === undefined)(
           yield* page.until('document.getElementById("phase").textContent !== "connecting"')
           const text = yield* page.evaluate<string>("document.body.innerText")
           assert.match(text, sees[name as keyof typeof moments])
+          assert.isTrue(yield* page.evaluate<boolean>('document.getElementById("tokens").hidden'))
           for (const [suffix, view] of views) {
             yield* page.view(view)
             assert.deepStrictEqual(yield* violations(page), [], name + suffix)
+            yield* page.until(chartsFit)
+            yield* picture(page, name + suffix)
+          }
+          assert.deepStrictEqual(page.errors(), [])
+        })
+      )
+    }
+
+    for (const [name, board, seen] of [
+      [
+        "tokens",
+        tokens,
+        /Tokens\s+The last hour, as of block 21,840,112\.[\s\S]*2\.84 × 10⁻⁹\s+-21\.1%\s+4,120\s+2,225\s+1,895/
+      ],
+      ["tokens-empty", noTokens, /No trade in the last hour\.[\s\S]*No transfer in the last hour\./]
+    ] as const) {
+      it.live(`${name}: shows what moved most, in light and dark, on a desk and on a phone`, () =>
+        Effect.gen(function* () {
+          const { open } = yield* Browser.launch
+          const page = yield* open(yield* serving(welcome(moments.following, board)))
+          yield* page.until('!document.getElementById("tokens").hidden')
+          assert.match(yield* page.evaluate<string>("document.body.innerText"), seen)
+          const counts = 'document.querySelectorAll("#pairs-top svg, #tokens-top a").length'
+          // One of the ten pairs has no price.
+          assert.strictEqual(yield* page.evaluate<number>(counts), board.pairs.length === 0 ? 0 : 19)
+          for (const [suffix, view] of views) {
+            yield* page.view(view)
+            assert.deepStrictEqual(yield* violations(page), [], name + suffix)
+            const overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+            assert.strictEqual(yield* page.evaluate<number>(overflow), 0, name + suffix)
             yield* page.until(chartsFit)
             yield* picture(page, name + suffix)
           }
@@ -182,7 +213,12 @@ describe.skipIf(Browser.executable === undefined)(
       () =>
         Effect.gen(function* () {
           const dataDir = yield* Program.dataDir
-          const flags = ["--profile=anvil", "--traffic", `--data-dir=${dataDir}`]
+          const flags = [
+            "--profile=anvil",
+            "--traffic",
+            "--contracts=contracts/demo.json",
+            `--data-dir=${dataDir}`
+          ]
           const first = yield* Program.start(flags)
           const url = yield* first.url
           const { open } = yield* Browser.launch
@@ -192,6 +228,7 @@ describe.skipIf(Browser.executable === undefined)(
           const before = yield* page.evaluate<number>(newest)
           yield* page.until(`${newest} > ${before}`)
           yield* page.until(`${chartsTold} > 4 && ${chartsFit}`)
+          yield* page.until('document.querySelector("#pairs-top svg") !== null', 60)
           assert.deepStrictEqual(yield* violations(page), [])
           assert.deepStrictEqual(page.errors(), [])
           const hosts = new Set(page.requests().map((request) => new URL(request).host))

@@ -18,6 +18,7 @@ import { BackPressure } from "../../src/flow/BackPressure.ts"
 import * as Status from "../../src/flow/Status.ts"
 import { ChainSource } from "../../src/source/ChainSource.ts"
 import { Store } from "../../src/store/Store.ts"
+import { TokenReads } from "../../src/tokens/TokenReads.ts"
 import { encoded, lead, linked } from "../store/contract.ts"
 import * as MemoryStore from "../support/MemoryStore.ts"
 
@@ -196,6 +197,30 @@ describe("the live feed", () => {
           ["2.3", "2.4", "3"]
         )
         assert.deepInclude(news()[2], { type: "reorg", ancestor: 2, depth: 2, removed })
+      })
+    )
+  )
+
+  it.live("tells the top of the tokens with the next snapshot, and null where there are none", () =>
+    running(
+      Effect.gen(function* () {
+        const without = yield* serve
+        const { messages, told } = yield* reader(without.host)
+        assert.isNull((yield* told(({ type }) => type === "welcome"))["tokens"])
+        yield* told(({ type }) => type === "snapshot")
+        assert.isTrue(messages.slice(1).every((message) => !("tokens" in message)))
+        const reads = Layer.mock(TokenReads, {
+          top: ({ kind }) => Effect.succeed({ kind, rows: [], next: undefined }),
+          closes: () => Effect.succeed([])
+        })
+        const { host } = yield* Effect.provide(serve, reads)
+        const first = yield* reader(host)
+        assert.notProperty(yield* first.told(({ type }) => type === "welcome"), "tokens")
+        const news = yield* first.told((message) => "tokens" in message)
+        assert.deepInclude(news["tokens"], { window: "1h", tokens: [], pairs: [] })
+        const late = yield* reader(host)
+        const welcome = yield* late.told(({ type }) => type === "welcome")
+        assert.deepEqual(welcome["tokens"], news["tokens"])
       })
     )
   )

@@ -38,7 +38,10 @@ describe("the simulation", () => {
     [17, "finality above a hole, with blocks of a dead fork below it"],
     [33, "a stale endpoint that alone answered was believed about a final block"],
     [102, "blocks that a stale endpoint served were called final by their height"],
-    [116, "a reorg to the same height, deeper than the confirmation depth, on a chain that then stands still"],
+    [
+      116,
+      "a reorg to the same height, deeper than the confirmation depth, on a chain that then stands still"
+    ],
     [343, "START_BLOCK was raised above blocks that a reorg then replaced"]
   ] as const)("seed %i: %s", ([seed]) => passes("liveness", seed, 1), patience)
 

@@ -5,6 +5,7 @@
 import * as PressureNow from "../../src/api/PressureNow.ts"
 import type { Sample, Snapshot } from "../../src/api/Snapshot.ts"
 import * as Stages from "../../src/api/Stages.ts"
+import type { PairLine, TokenBoard } from "../../src/api/TokenBoard.ts"
 import type * as Pressure from "../../src/flow/Pressure.ts"
 import type { SyncStatus } from "../../src/flow/Status.ts"
 
@@ -205,8 +206,8 @@ const history = ({ back_pressure, status }: Snapshot): ReadonlyArray<Sample> =>
         ]
       })
 
-/** The feed's first message about that moment. */
-export const welcome = (now: Snapshot): string => {
+/** The feed's first message about that moment; `tokens` is null where there are no token metrics. */
+export const welcome = (now: Snapshot, tokens: TokenBoard | null = null): string => {
   const { committed_cursor: cursor } = now.status
   const events =
     cursor === null
@@ -235,10 +236,67 @@ export const welcome = (now: Snapshot): string => {
             }
           })
         ]
-  return JSON.stringify({ type: "welcome", at, missed: 0, events, history: history(now), snapshot: now })
+  return JSON.stringify({
+    type: "welcome",
+    at,
+    missed: 0,
+    events,
+    history: history(now),
+    tokens,
+    snapshot: now
+  })
 }
 
 const head = 21_840_112
+
+const address = (n: number): string => hash(n).slice(0, 42)
+const asOf = { number: head, hash: hash(head), timestamp: at / 1000 - 6 }
+
+/** Pairs of all sizes: one whose price was ever the same, one that began half an hour ago, one without a price. */
+const pairLine = (i: number): PairLine => {
+  const price = [3.6013e-9, 0.000412, 1843.27, 1.0002, 7.2e14, 0.91, 12.5, 2.4e-7, 1, 55][i] ?? 1
+  const trades = Math.round(4120 / (i + 1) ** 1.4)
+  const first = i === 4 ? 31 : 0
+  const closes = Array.from({ length: 60 }, (_, minute) => {
+    if (i === 9 || minute < first || (i > 5 && minute % 3 > 0)) return null
+    const wave = i === 8 ? 1 : 1 + 0.03 * Math.sin(minute / (4 + i)) + 0.001 * (i - 4) * minute
+    return Number((price * wave).toPrecision(6))
+  })
+  const known = closes.filter((close) => close !== null).map((close) => `${close}`)
+  return {
+    pair: address(i + 21),
+    window: "1h",
+    trades,
+    buys: Math.ceil(trades * 0.54),
+    sells: Math.floor(trades * 0.46),
+    volume0: "182736455463728190000",
+    volume1: "918273645",
+    open: known[0] ?? null,
+    high: known.at(-1) ?? null,
+    low: known[0] ?? null,
+    close: known.at(-1) ?? null,
+    last_price: known.at(-1) ?? null,
+    as_of: asOf,
+    closes
+  }
+}
+
+export const tokens: TokenBoard = {
+  at,
+  window: "1h",
+  tokens: Array.from({ length: 10 }, (_, i) => ({
+    token: address(i + 51),
+    window: "1h" as const,
+    transfers: Math.round(128_400 / (i + 1) ** 1.6),
+    senders: Math.round(31_270 / (i + 1) ** 1.6),
+    receivers: Math.round(40_112 / (i + 1) ** 1.6),
+    volume: "5022628271792",
+    as_of: asOf
+  })),
+  pairs: Array.from({ length: 10 }, (_, i) => pairLine(i))
+}
+
+export const noTokens: TokenBoard = { at, window: "1h", tokens: [], pairs: [] }
 
 export const moments = {
   empty: snapshot({ phase: "syncing", head: null, cursor: null, rate: 0, depth: 0, faults: true }),
