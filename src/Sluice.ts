@@ -203,9 +203,13 @@ export interface Code<H extends Handler<unknown>> {
 
 /** The events of the contracts that the settings and the program name. */
 const sources = Effect.fnUntraced(function* (inCode: ReadonlyArray<Contract.Contract>) {
-  const { contracts: file } = yield* Settings
+  const { contracts: file, index } = yield* Settings
   const inFile = file === undefined ? [] : yield* ContractsFile.load(file)
-  return yield* Contract.sources([...inFile, ...inCode])
+  const all = [...inFile, ...inCode]
+  if (index === "events" && all.length === 0) {
+    return yield* new Contract.ContractsError({ problems: ["none is named, and index is events"] })
+  }
+  return yield* Contract.sources(all)
 })
 
 /** The store of the settings, migrated, with the tables of events. */
@@ -216,9 +220,9 @@ const storeOf = <H extends Handler<unknown>>({ contracts = [], handlers = [], ta
       const events = EventTables.layer({ schema, sources: yield* sources(contracts) })
       const store = Layer.unwrap(
         Effect.gen(function* () {
-          const { logsOf, participant } = yield* EventTables.EventTables
-          const own = yield* Handlers.participant({ schema, startBlock, handlers, tables, logsOf })
-          const participants = handlers.length === 0 ? [participant] : [participant, own]
+          const events = yield* EventTables.EventTables
+          const own = yield* Handlers.participant({ schema, startBlock, handlers, tables, events })
+          const participants = handlers.length === 0 ? [events.participant] : [events.participant, own]
           return SqlStore.layer({ schema, partitionBlocks, participants })
         })
       )

@@ -8,6 +8,7 @@ export { Profile, type ProfileShape } from "./config/Profile.ts"
 export { Settings, type SettingsOptions } from "./config/Settings.ts"
 export { SettingsError } from "./config/SettingsError.ts"
 export type { BlockCommitted, FeedEvent, RolledBack } from "./delivery/Feed.ts"
+export * as Contract from "./events/Contract.ts"
 export type { Phase, SyncStatus } from "./flow/Status.ts"
 export {
   at,

@@ -120,7 +120,9 @@ const crossChecks = (
   if (!isAnvil && valueOf(declarations.traffic.schema, "traffic") === true) {
     report("traffic", `false: demo traffic is only for the anvil profile, and this is ${profile.name}`)
   }
-  if (valueOf(declarations.index.schema, "index") === "events" && !rawOf("contracts").text) {
+  // A program may name contracts in code as well, which is looked at where both are known.
+  const isCode = rawOf("index").origin === "option"
+  if (!isCode && valueOf(declarations.index.schema, "index") === "events" && !rawOf("contracts").text) {
     report("index", `blocks, unless ${nameOf("contracts")} names contracts`)
   }
   return problems

@@ -88,7 +88,7 @@ const isLines = (abi: Abi | Lines): abi is Lines => abi.every((one) => typeof on
 /** Tables that are there already, and what they begin with. */
 const ownTables = new Set(
   `blocks transactions logs withdrawals coverage sync_state lease feed removed_blocks endpoints migrations undecoded
-  event_sources event_children`.split(/\s+/)
+  event_sources event_children handlers handler_state`.split(/\s+/)
 )
 
 /** One source for each event of each contract. Fails with all that is wrong at once. */

@@ -27,7 +27,7 @@ import type { SqlError } from "effect/sql/SqlError"
 import type { Abi, ContractEventArgsFromTopics, ContractEventName } from "viem"
 import type { Hex } from "../chain/Block.ts"
 
-/** What a handler has to know of a contract; `Contract.make` gives one. */
+/** What a handler has to know of a contract that is indexed; `Contract.make` gives one. */
 export interface HandledContract<A extends Abi> {
   readonly name: string
   readonly abi: A
@@ -75,8 +75,8 @@ export interface HandlerOptions {
 export interface Handler<R = never> {
   /** `usdc.Transfer`, `usdc.Transfer|Approval`, or what the options say. */
   readonly name: string
-  readonly contract: string
-  readonly events: ReadonlySet<string>
+  readonly contract: HandledContract<Abi>
+  readonly events: ReadonlyArray<string>
   readonly since: "start" | "now"
   readonly run: (events: ReadonlyArray<AnyEvent>) => Effect.Effect<void, unknown, R | SqlClient.SqlClient>
 }
@@ -110,8 +110,8 @@ export const handle = <const A extends Abi, const Name extends ContractEventName
   const names: ReadonlyArray<string> = typeof events === "string" ? [events] : events
   return {
     name: name ?? `${contract.name}.${names.join("|")}`,
-    contract: contract.name,
-    events: new Set(names),
+    contract,
+    events: names,
     since,
     // The events are decoded by this contract's ABI and picked by these names, and never none: what the types say,
     // and what the participant, which knows all handlers alike, cannot. `R` less `SqlClient` and with it is `R`.

@@ -15,7 +15,6 @@ import { Effect } from "effect"
 import type { SqlClient } from "effect/sql"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Hex } from "../chain/Block.ts"
-import type { EncodedBlock } from "../store/Columns.ts"
 import * as Rows from "../store/Rows.ts"
 import { HandlersRefused, StoreError } from "../store/Store.ts"
 import type { Handler } from "./Handler.ts"
@@ -28,6 +27,8 @@ export interface Handled {
   readonly since: ReadonlyMap<string, number>
   /** The highest block that was final before this commit; -1 for none. */
   readonly finalized: number
+  /** Up to the last block whose writes are in the tables: above `block` where they have to be taken back first. */
+  readonly written: number
 }
 
 export interface HandlerState {
@@ -35,7 +36,12 @@ export interface HandlerState {
   /** Where handlers are, with the registered ones entered and others removed. */
   readonly read: Effect.Effect<Handled, SqlError | StoreError>
   /** Handlers have seen everything up to this block. */
-  readonly advance: (block: EncodedBlock) => Effect.Effect<void, SqlError>
+  readonly advance: (to: {
+    readonly block: number
+    readonly hash: Hex | undefined
+    /** What is never taken back any more. */
+    readonly finalized: number
+  }) => Effect.Effect<void, SqlError>
   /** Blocks above `ancestor` are being taken back. */
   readonly rollback: (ancestor: number) => Effect.Effect<void, SqlError>
 }
@@ -43,8 +49,12 @@ export interface HandlerState {
 interface StateRow {
   readonly block: bigint | null
   readonly hash: Uint8Array | null
-  /** What is stored at `block`. */
+  /** What was final when handlers ran last. */
+  readonly handled_final: bigint | null
+  /** What is stored at `block`; not what the same commit has just written there. */
   readonly stored: Uint8Array | null
+  /** The highest block that is covered; `tip` may be one below it. */
+  readonly top: bigint | null
   readonly tip_number: bigint | null
   readonly tip_hash: Uint8Array | null
   readonly finalized: bigint | null
@@ -77,29 +87,40 @@ export const make = (
       create table ${name("handler_state")} (
         one_row boolean primary key default true check (one_row),
         block int8 not null,
-        hash bytea
+        hash bytea,
+        finalized int8 not null default -1
       ) with (fillfactor = 20)`
     yield* sql`create table ${name("handlers")} (name text primary key, since int8 not null)`
   })
 
   const look = sql<StateRow>`
-    select h.block, h.hash, b.hash as stored, s.tip_number, s.tip_hash, s.finalized,
+    select h.block, h.hash, h.finalized as handled_final, b.hash as stored, s.tip_number, s.tip_hash, s.finalized,
+      (select max(upper(ranges)) - 1 from ${name("coverage")}) as top,
       (select json_object_agg(name, since) from ${name("handlers")}) as since
     from ${name("sync_state")} s
     left join ${name("handler_state")} h on true
-    left join ${name("blocks")} b on b.number = h.block`
+    left join ${name("blocks")} b on b.number = h.block
+      and exists (select from ${name("coverage")} where ranges @> h.block)`
 
   /** The block that handlers go on after; fails where they have missed something. */
-  const position = (row: StateRow): Effect.Effect<Pick<Handled, "block" | "hash">, StoreError> => {
-    const tip = row.tip_number === null ? undefined : Number(row.tip_number)
-    const now = {
-      block: tip ?? startBlock - 1,
-      hash: row.tip_hash === null ? undefined : Rows.toHex(row.tip_hash)
-    }
+  const position = (
+    row: StateRow
+  ): Effect.Effect<Pick<Handled, "block" | "hash" | "written">, StoreError> => {
+    const top = row.top === null ? undefined : Number(row.top)
+    const topHash = row.top === row.tip_number ? row.tip_hash : null
+    const block = top ?? startBlock - 1
+    const now = { block, hash: topHash === null ? undefined : Rows.toHex(topHash), written: block }
     if (row.block === null) return Effect.succeed(now)
-    const at = { block: Number(row.block), hash: row.hash === null ? undefined : Rows.toHex(row.hash) }
+    const written = Number(row.block)
+    const at = { block: written, hash: row.hash === null ? undefined : Rows.toHex(row.hash), written }
     const stored = row.stored === null ? undefined : Rows.toHex(row.stored)
-    if (at.hash !== undefined && stored !== at.hash) {
+    const final = Number(row.handled_final ?? -1)
+    // Of what is final there need not be a row: of a page only its events are stored.
+    const isKept = stored === undefined ? written <= final : stored === at.hash
+    if (at.hash !== undefined && !isKept) {
+      // For a new contract, what is not final is fetched again; nobody has written meanwhile.
+      const isReopened = stored === undefined && final === finalOf(row) && block <= final
+      if (isReopened) return Effect.succeed({ block: final, hash: undefined, written })
       return Effect.fail(
         refuse(
           `handlers have seen block ${at.block} as ${at.hash}, which is no longer stored: ` +
@@ -107,12 +128,12 @@ export const make = (
         )
       )
     }
-    if (tip === undefined || tip <= at.block) return Effect.succeed(at)
+    if (top === undefined || top <= at.block) return Effect.succeed(at)
     return allNow
       ? Effect.succeed(now)
       : Effect.fail(
           refuse(
-            `blocks ${at.block + 1} to ${tip} were written by an instance without these handlers; ` +
+            `blocks ${at.block + 1} to ${top} were written by an instance without these handlers; ` +
               'use another DATABASE_SCHEMA, or `since: "now"` for handlers that may miss them'
           )
         )
@@ -132,7 +153,7 @@ export const make = (
     const since = new Map<string, number>()
     for (const handler of handlers) {
       const first = before.get(handler.name)
-      const isFresh = row.tip_number === null && at.block < startBlock
+      const isFresh = row.top === null && at.block < startBlock
       if (handler.since === "start" && first !== undefined && first > startBlock) {
         return yield* refuse(
           `the handler ${handler.name} has seen blocks from ${first} on, and START_BLOCK is ${startBlock}; ` +
@@ -147,7 +168,7 @@ export const make = (
       }
       since.set(handler.name, first === undefined || missed ? at.block + 1 : first)
     }
-    if (row.block === null || missed || !isSame(before, since)) {
+    if (row.block === null || at.block !== at.written || missed || !isSame(before, since)) {
       const rows = [...since].map(([name, since]) => ({ name, since }))
       yield* sql`
         insert into ${name("handler_state")} (block, hash) values (${int8(at.block)}, ${Rows.bytes(at.hash)})
@@ -157,15 +178,16 @@ export const make = (
         insert into ${name("handlers")} (name, since)
         select name, since from json_to_recordset(${JSON.stringify(rows)}::json) r(name text, since int8)`
     }
-    return { ...at, since, finalized: row.finalized === null ? -1 : Number(row.finalized) }
+    return { ...at, since, finalized: finalOf(row) }
   })
 
   return {
     prepare,
     read,
-    advance: ({ hash, number }) =>
+    advance: ({ block, finalized, hash }) =>
       Effect.asVoid(sql`
-        update ${name("handler_state")} set block = ${int8(number)}, hash = ${Rows.bytes(hash)}`),
+        update ${name("handler_state")}
+        set block = ${int8(block)}, hash = ${Rows.bytes(hash)}, finalized = ${int8(finalized)}`),
     rollback: (ancestor) =>
       Effect.asVoid(sql`
         update ${name("handler_state")} set block = ${int8(ancestor)},
@@ -173,6 +195,10 @@ export const make = (
         where block > ${int8(ancestor)}`)
   }
 }
+
+/** Handlers take pages as final, of which the state may not say so yet. */
+const finalOf = ({ finalized, handled_final }: StateRow): number =>
+  Math.max(Number(finalized ?? -1), Number(handled_final ?? -1))
 
 const isSame = (a: ReadonlyMap<string, number>, b: ReadonlyMap<string, number>): boolean =>
   a.size === b.size && [...a].every(([key, value]) => b.get(key) === value)

@@ -9,18 +9,27 @@
  * is written, and Sluice halts, since it would fail again. Only where the database itself went away under it is the
  * failure the database's, which is tried again.
  *
- * Blocks come in their order. A batch with a hole before it fails with `OutOfOrder`; the run starts over then, and the
- * hole comes first. What is exchanged by `verify --repair` is not handled anew (see `HandlerState`).
+ * Blocks, and pages of events as the ranges that they are, come in their order. A batch with a hole before it fails with
+ * `OutOfOrder`; the run starts over then, and the hole comes first. Pages are final: nothing of them is taken back. What is exchanged by `verify --repair` is not handled anew (see `HandlerState`).
  */
 import { Cause, Context, Effect } from "effect"
 import { SqlClient } from "effect/sql"
 import { isSqlError, type SqlError } from "effect/sql/SqlError"
 import { decodeEventLog } from "viem/utils"
+import type { Hex } from "../chain/Block.ts"
 import type { SourceLog } from "../events/EventSource.ts"
 import type { EncodedBlock } from "../store/Columns.ts"
+import type { EventTablesShape } from "../store/EventTables.ts"
 import type { Participant } from "../store/Participant.ts"
 import { exclusive, toStoreError, transaction } from "../store/SqlFailure.ts"
-import { HandlerFailed, HandlersRefused, OutOfOrder, StoreError } from "../store/Store.ts"
+import {
+  HandlerFailed,
+  HandlersRefused,
+  LinkMismatch,
+  type LogPage,
+  OutOfOrder,
+  StoreError
+} from "../store/Store.ts"
 import * as UndoLog from "../store/UndoLog.ts"
 import {
   type AnyEvent,
@@ -30,6 +39,7 @@ import {
   type HandlerTable,
   type ServicesOf
 } from "./Handler.ts"
+import * as HandlerSources from "./HandlerSources.ts"
 import { type Handled, make as makeState } from "./HandlerState.ts"
 
 export interface HandlersOptions<H extends Handler<unknown>> {
@@ -40,14 +50,26 @@ export interface HandlersOptions<H extends Handler<unknown>> {
   /** In the order in which they run. */
   readonly handlers: ReadonlyArray<H>
   readonly tables: ReadonlyArray<HandlerTable>
-  /** The logs of a block that sources took. */
-  readonly logsOf: (block: EncodedBlock) => ReadonlyArray<SourceLog>
+  /** What is indexed, and the logs of it. */
+  readonly events: Pick<EventTablesShape, "sources" | "logsOf" | "logsOfPage">
+}
+
+/** A block, or a page: what is handled in one piece. */
+interface Part {
+  readonly from: number
+  readonly to: number
+  /** Of the last block. */
+  readonly hash: Hex
+  /** Of the first block; a page does not tell. */
+  readonly parentHash: Hex | undefined
+  /** In the order of the chain. */
+  readonly logs: ReadonlyArray<SourceLog>
 }
 
 /** Needs what its handlers need; they run with the services that there are now. */
 export const participant = Effect.fnUntraced(function* <H extends Handler<unknown>>({
+  events,
   handlers,
-  logsOf,
   schema,
   startBlock,
   tables
@@ -56,10 +78,16 @@ export const participant = Effect.fnUntraced(function* <H extends Handler<unknow
   const services = yield* Effect.context<ServicesOf<H>>()
   // What all of them need together is enough for each, which the compiler cannot tell of a union.
   const each = handlers as ReadonlyArray<Handler<ServicesOf<H>>>
+  const refuse = (detail: string) => new StoreError({ reason: new HandlersRefused({ detail }) })
   const twice = handlers.find(({ name }, i) => handlers.findIndex((other) => other.name === name) < i)
   if (twice !== undefined) {
-    const detail = `there are two handlers ${twice.name}; give one of them another name`
-    return yield* new StoreError({ reason: new HandlersRefused({ detail }) })
+    return yield* refuse(`there are two handlers ${twice.name}; give one of them another name`)
+  }
+  const wanted = new Map<string, ReadonlySet<string>>()
+  for (const handler of handlers) {
+    const found = HandlerSources.find(handler, events.sources)
+    if (typeof found === "string") return yield* refuse(found)
+    wanted.set(handler.name, found)
   }
   const state = makeState(sql, { schema, startBlock, handlers })
   const undo = UndoLog.make(
@@ -93,15 +121,29 @@ export const participant = Effect.fnUntraced(function* <H extends Handler<unknow
       Context.add(Context.merge(services, now), SqlClient.SqlClient, sql)
     )
 
-  const runOn = Effect.fnUntraced(function* (blocks: ReadonlyArray<EncodedBlock>, handled: Handled) {
-    const logs = blocks.flatMap((block) => [...logsOf(block)].sort(byIndex))
+  const partOfBlock = (block: EncodedBlock): Part => ({
+    from: block.number,
+    to: block.number,
+    hash: block.hash,
+    parentHash: block.parentHash,
+    logs: [...events.logsOf(block)].sort(byIndex)
+  })
+
+  /** Of a page that was handled up to `handled` already, the rest. */
+  const partOfPage = (page: LogPage, handled: number): Part => ({
+    ...page.range,
+    hash: page.last.hash,
+    parentHash: undefined,
+    logs: events.logsOfPage(page).filter(({ blockNumber }) => blockNumber > handled)
+  })
+
+  const runOn = Effect.fnUntraced(function* (logs: ReadonlyArray<SourceLog>, handled: Handled) {
     const decoded = new Map<SourceLog, AnyEvent | undefined>()
     for (const handler of each) {
       const first = handled.since.get(handler.name) ?? 0
+      const sources = wanted.get(handler.name)
       const events = logs.flatMap((log): ReadonlyArray<AnyEvent> => {
-        const { event, contract } = log.source
-        if (contract !== handler.contract || !handler.events.has(event.name) || log.blockNumber < first)
-          return []
+        if (sources?.has(log.source.id) !== true || log.blockNumber < first) return []
         if (!decoded.has(log)) decoded.set(log, decode(log))
         const found = decoded.get(log)
         return found === undefined ? [] : [found]
@@ -118,38 +160,52 @@ export const participant = Effect.fnUntraced(function* <H extends Handler<unknow
     }
   })
 
-  const append = Effect.fnUntraced(
-    function* (given: {
-      readonly blocks: ReadonlyArray<EncodedBlock>
-      readonly finalized: number | undefined
-    }) {
+  const append: Participant["append"] = Effect.fnUntraced(
+    function* (given) {
       const handled = yield* state.read
-      yield* undo.install(handled.block)
-      const blocks = given.blocks.filter(({ number }) => number > handled.block)
-      const wrong = outOfOrder(handled, blocks)
+      // A table may have been altered since the last commit.
+      yield* undo.install(handled.written)
+      if (handled.written > handled.block) yield* undo.undo(handled.block)
+      const { pages = [] } = given
+      const parts = [
+        ...given.blocks.filter(({ number }) => number > handled.block).map(partOfBlock),
+        ...pages
+          .filter(({ range }) => range.to > handled.block)
+          .map((page) => partOfPage(page, handled.block))
+      ].sort((a, b) => a.from - b.from)
+      const wrong = outOfOrder(handled, parts)
       if (wrong !== undefined) return yield* new StoreError({ reason: wrong })
-      const finalized = Math.max(handled.finalized, given.finalized ?? -1)
+      const finalized = Math.max(
+        handled.finalized,
+        given.finalized ?? -1,
+        ...pages.map(({ range }) => range.to)
+      )
       yield* runOn(
-        blocks.filter(({ number }) => number <= finalized),
+        parts.filter(({ to }) => to <= finalized).flatMap(({ logs }) => logs),
         handled
       )
-      for (const block of blocks.filter(({ number }) => number > finalized)) {
-        if (logsOf(block).length === 0) continue
-        yield* undo.logging(block.number)
-        yield* runOn([block], handled)
+      for (const { logs, to } of parts) {
+        if (to <= finalized || logs.length === 0) continue
+        yield* undo.logging(to)
+        yield* runOn(logs, handled)
       }
       yield* undo.settle(finalized)
-      const last = blocks.at(-1)
-      if (last !== undefined) yield* state.advance(last)
+      const { hash, to: block } = parts.at(-1) ?? { hash: handled.hash, to: handled.block }
+      yield* state.advance({ block, hash, finalized })
     },
     Effect.mapError(toStoreError("run the handlers"))
   )
 
   const rollback = Effect.fnUntraced(
     function* (ancestor: number) {
-      // A table may have been altered since the last commit.
-      yield* undo.install((yield* state.read).block)
-      yield* undo.undo(ancestor)
+      const { block, finalized, written } = yield* state.read
+      if (ancestor < Math.min(block, finalized)) {
+        return yield* refuse(
+          `handlers have seen blocks up to ${finalized} as final; what they wrote cannot be taken back to ${ancestor}`
+        )
+      }
+      yield* undo.install(written)
+      yield* undo.undo(Math.min(ancestor, block))
       yield* state.rollback(ancestor)
     },
     Effect.mapError(toStoreError("take back what handlers wrote"))
@@ -180,20 +236,24 @@ const decode = ({ blockNumber, log, source, timestamp }: SourceLog): AnyEvent | 
   }
 }
 
-/** The first block that is not the next one. */
+/** The first part that does not follow the one before it. */
 const outOfOrder = (
   handled: Handled,
-  blocks: ReadonlyArray<EncodedBlock>
-): OutOfOrder | HandlersRefused | undefined => {
-  const [first] = blocks
-  const hole = blocks.findIndex(({ number }, i) => number !== handled.block + 1 + i)
-  const found = blocks[hole]
-  if (found !== undefined) return new OutOfOrder({ expected: handled.block + 1 + hole, found: found.number })
-  return first === undefined || handled.hash === undefined || handled.hash === first.parentHash
-    ? undefined
-    : new HandlersRefused({
-        detail: `handlers have seen block ${handled.block} as ${handled.hash}, and block ${first.number} has another parent`
-      })
+  parts: ReadonlyArray<Part>
+): OutOfOrder | HandlersRefused | LinkMismatch | undefined => {
+  let at: Pick<Handled, "block" | "hash"> = handled
+  for (const { from, hash, parentHash, to } of parts) {
+    if (from > at.block + 1) return new OutOfOrder({ expected: at.block + 1, found: from })
+    if (parentHash !== undefined && at.hash !== undefined && parentHash !== at.hash) {
+      return at === handled
+        ? new HandlersRefused({
+            detail: `handlers have seen block ${at.block} as ${at.hash}, and block ${from} has another parent`
+          })
+        : new LinkMismatch({ number: from, parentHash, storedHash: at.hash })
+    }
+    at = { block: to, hash }
+  }
+  return undefined
 }
 
 const failure = (handler: string, first: EventPlace, error: unknown): SqlError | StoreError => {

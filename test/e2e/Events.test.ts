@@ -8,12 +8,11 @@ import { join } from "node:path"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Logger, Random, type Redacted, Schedule } from "effect"
+import { Effect, Layer, Logger, type Redacted, Schedule } from "effect"
 import { SqlClient } from "effect/sql"
 import { createPublicClient, http, parseAbi } from "viem"
-import { Anvil } from "../../src/devnet/Anvil.ts"
-import * as Traffic from "../../src/devnet/Traffic.ts"
 import { Sluice } from "../../src/Sluice.ts"
+import { market } from "../support/market.ts"
 import { rpc } from "../support/oracle.ts"
 import * as Postgres from "../support/Postgres.ts"
 import { plainSql } from "../tokens/world.ts"
@@ -29,9 +28,6 @@ const abis = {
   erc20: parseAbi([
     "event Transfer(address indexed from, address indexed to, uint256 value)",
     "event Approval(address indexed owner, address indexed spender, uint256 value)"
-  ]),
-  factory: parseAbi([
-    "event PairCreated(address indexed token0, address indexed token1, address pair, uint256)"
   ]),
   pair: parseAbi(pairLines)
 }
@@ -95,33 +91,6 @@ const equal = Effect.fnUntraced(function* (url: string, table: TableName, to: nu
   const stored = yield* inTable(table)
   assert.strictEqual(stored.length, expected.length, table)
   for (const [i, row] of stored.entries()) assert.strictEqual(row, expected[i], table)
-})
-
-/** A market with trades on it, and nothing that mines any more. */
-const market = Effect.fnUntraced(function* (quietBlocks: number) {
-  const { url } = yield* Anvil.make({ accounts: 20, history: 200 })
-  yield* rpc(url, "evm_setAutomine", [false])
-  const miner = yield* rpc(url, "evm_mine").pipe(
-    Effect.schedule(Schedule.spaced("150 millis")),
-    Effect.forkChild
-  )
-  const traffic = yield* Traffic.run({ url, transactionsPerSecond: 120 }).pipe(
-    Random.withSeed("events"),
-    Effect.forkChild
-  )
-  yield* onChain(url, "pair_swap", 1_000_000).pipe(
-    Effect.repeat({ schedule: Schedule.spaced("200 millis"), until: (found) => found.length >= 150 })
-  )
-  yield* Fiber.interrupt(traffic)
-  yield* Fiber.interrupt(miner)
-  yield* rpc(url, "anvil_dropAllTransactions")
-  // What is final is fetched in another way than what is not: Anvil calls final what is 64 blocks old.
-  yield* rpc(url, "anvil_mine", [quietBlocks])
-  const client = createPublicClient({ transport: http(url) })
-  const [created] = yield* Effect.promise(() =>
-    client.getContractEvents({ abi: abis.factory, eventName: "PairCreated", fromBlock: 0n, strict: true })
-  )
-  return { url, factory: created?.address ?? "0x", head: Number(yield* rpc<string>(url, "eth_blockNumber")) }
 })
 
 const folder = Effect.acquireRelease(

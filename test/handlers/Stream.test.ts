@@ -12,13 +12,17 @@ import { balances, keepBalances, token } from "../samples/balances.ts"
 import * as PGliteTest from "../support/PGliteTest.ts"
 import * as SimulatedChain from "../support/SimulatedChain.ts"
 import { isWhole, sluice } from "../support/simulated.ts"
-import { address, logsFrom, rowsOf } from "./support.ts"
+import { address, logsFrom, rowsOf, sourcesOf } from "./support.ts"
 
 const schema = "streamed"
 
 /** Each block moves as much as its hash says, from 1 to 2. */
 const valueOf = ({ hash }: { readonly hash: string }): bigint => BigInt(hash.slice(0, 10))
-const logsOf = (block: EncodedBlock) => logsFrom(block, [{ from: 1, to: 2, value: valueOf(block) }])
+const events = {
+  sources: sourcesOf(token.name),
+  logsOf: (block: EncodedBlock) => logsFrom(block, [{ from: 1, to: 2, value: valueOf(block) }]),
+  logsOfPage: () => []
+}
 
 const broken = Ref.makeUnsafe<number | undefined>(undefined)
 
@@ -39,7 +43,7 @@ const store = Layer.unwrap(
       startBlock: 0,
       handlers: [keepBalances, breaker],
       tables: [balances],
-      logsOf
+      events
     }),
     (participant) => SqlStore.layer({ schema, participants: [participant] })
   )

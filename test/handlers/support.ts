@@ -47,6 +47,10 @@ const sourceOf = (name: "Transfer" | "Paused"): EventSource => {
 
 const sources = { Transfer: sourceOf("Transfer"), Paused: sourceOf("Paused") }
 
+/** The same for a contract of another name. */
+export const sourcesOf = (contract: string): ReadonlyArray<EventSource> =>
+  Object.values(sources).map((source) => ({ ...source, contract }))
+
 export const address = (n: number): Hex => `0x${n.toString(16).padStart(40, "0")}`
 
 export interface Transfer {
@@ -114,7 +118,11 @@ export const storeWith = <H extends Handler<unknown>>({
       startBlock,
       handlers,
       tables,
-      logsOf: (block) => logsFrom(block, said.get(block.hash) ?? [])
+      events: {
+        sources: sourcesOf(handlers[0]?.contract.name ?? token.name),
+        logsOf: (block) => logsFrom(block, said.get(block.hash) ?? []),
+        logsOfPage: () => []
+      }
     })
     return yield* SqlStore.make({ schema, partitionBlocks: 1_000_000, participants: [participant] })
   })

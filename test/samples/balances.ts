@@ -1,12 +1,12 @@
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
-import { parseAbi } from "viem"
-import { Sluice } from "../../src/index.ts"
+import { Contract, Sluice } from "../../src/index.ts"
 
-export const token = {
-  name: "token",
-  abi: parseAbi(["event Transfer(address indexed from, address indexed to, uint256 value)"])
-} as const
+export const token = Contract.make({
+  name: "usdc",
+  address: "0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48",
+  abi: ["event Transfer(address indexed from, address indexed to, uint256 value)"]
+})
 
 export const balances = Sluice.table("app.balances", {
   create: Effect.gen(function* () {

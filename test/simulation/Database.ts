@@ -16,6 +16,7 @@ import type { Store, StoreError } from "../../src/store/Store.ts"
 import * as MemoryStore from "../support/MemoryStore.ts"
 import { type BlockRow, tableRows } from "../support/oracle.ts"
 import * as Events from "./Events.ts"
+import * as Handled from "./Handled.ts"
 
 /** What stands in the tables, read without the store. */
 export interface Contents {
@@ -23,6 +24,8 @@ export interface Contents {
   /** Rows by table, whatever they belong to. */
   readonly counts: { readonly transactions: number; readonly logs: number }
   readonly events: ReadonlyArray<Events.Stored>
+  /** What handlers made; undefined where there are none. */
+  readonly handled: Handled.Kept | undefined
 }
 
 export interface Database {
@@ -32,7 +35,9 @@ export interface Database {
     | (<A>(statement: number, write: Effect.Effect<A, StoreError>) => Effect.Effect<A, StoreError>)
     | undefined
   /** A process's tables of events; undefined where there are none. */
-  readonly events: ((sources: ReadonlyArray<EventSource>) => EventTables.EventTablesShape) | undefined
+  readonly events:
+    | ((sources: ReadonlyArray<EventSource>) => Effect.Effect<EventTables.EventTablesShape>)
+    | undefined
   /** Undefined where the store is all there is. */
   readonly contents: Effect.Effect<Contents> | undefined
   /** Until nothing is on its way to or from the server: the simulated clock must not run ahead of it. */
@@ -41,8 +46,11 @@ export interface Database {
 
 export type Kind = "memory" | "pglite"
 
-export const make = (kind: Kind): Effect.Effect<Database, never, Scope.Scope> =>
-  kind === "memory" ? memory : pglite
+/** With `handledFrom` there are handlers, and it is the first block of all processes. */
+export const make = (
+  kind: Kind,
+  handledFrom: number | undefined
+): Effect.Effect<Database, never, Scope.Scope> => (kind === "memory" ? memory : pglite(handledFrom))
 
 const memory: Effect.Effect<Database> = Effect.map(MemoryStore.make, (store) => ({
   store,
@@ -82,6 +90,8 @@ const tables = [
   "event_sources",
   "undecoded"
 ]
+/** There only with handlers. Their own tables must not have triggers. */
+const handlerTables = ["handler_state"]
 
 /** Of the process whose fiber it is: one store serves them all. */
 const participant: Participant = {
@@ -92,17 +102,29 @@ const participant: Participant = {
     Effect.flatMap(EventTables.EventTables, (own) => own.participant.replace(range, blocks))
 }
 
-const pglite: Effect.Effect<Database, never, Scope.Scope> = Effect.gen(function* () {
+const both = (first: Participant, second: Participant): Participant => ({
+  append: (append) => Effect.andThen(first.append(append), second.append(append)),
+  rollback: (ancestor) => Effect.andThen(first.rollback(ancestor), second.rollback(ancestor)),
+  replace: (range, blocks) => Effect.andThen(first.replace(range, blocks), second.replace(range, blocks))
+})
+
+const pglite = Effect.fnUntraced(function* (handledFrom: number | undefined) {
   opened ??= PGlite.create()
   const db = yield* Effect.promise(() => opened ?? PGlite.create())
   const schema = `story_${stories++}`
   const world = yield* Clock.Clock
   const sql = Context.get(yield* Layer.build(Embedded.layerFrom(db)), SqlClient.SqlClient)
   yield* Effect.promise(() => db.exec(`${prepare} set simulation.now = 0; set simulation.break = 0;`))
-  const store = yield* SqlStore.make({ schema, participants: [participant] }).pipe(
-    Effect.provideService(SqlClient.SqlClient, sql)
-  )
-  for (const table of tables) {
+  const handlersOf = (own: EventTables.EventTablesShape) =>
+    handledFrom === undefined
+      ? Effect.undefined
+      : Handled.participant(schema, handledFrom, own).pipe(Effect.provideService(SqlClient.SqlClient, sql))
+  const start = (yield* handlersOf(EventTables.make(sql, { schema, sources: Events.sourcesFor(1) })))?.start
+  const store = yield* SqlStore.make({
+    schema,
+    participants: [{ ...participant, ...(start === undefined ? {} : { start }) }]
+  }).pipe(Effect.provideService(SqlClient.SqlClient, sql))
+  for (const table of [...tables, ...(handledFrom === undefined ? [] : handlerTables)]) {
     yield* sql.unsafe(
       `create trigger simulation_break before insert or update or delete on ${schema}.${table}
        for each statement execute function simulation.break()`
@@ -151,10 +173,16 @@ const pglite: Effect.Effect<Database, never, Scope.Scope> = Effect.gen(function*
       releaseLease: (epoch) => real(store.releaseLease(epoch)),
       readLease: real(store.readLease)
     },
-    events: (sources) => {
+    events: Effect.fnUntraced(function* (sources: ReadonlyArray<EventSource>) {
       const own = EventTables.make(sql, { schema, sources })
-      return { ...own, prepare: (epoch) => real(own.prepare(epoch)) }
-    },
+      const handlers = yield* handlersOf(own)
+      const prepare = (epoch: number) => real(own.prepare(epoch))
+      return {
+        ...own,
+        prepare,
+        participant: handlers === undefined ? own.participant : both(own.participant, handlers)
+      }
+    }, Effect.orDie),
     breaking: (statement, write) => {
       const set = (value: number) =>
         real(Effect.orDie(sql`select set_config('simulation.break', ${String(value)}, false)`))
@@ -164,11 +192,12 @@ const pglite: Effect.Effect<Database, never, Scope.Scope> = Effect.gen(function*
       Effect.all({
         blocks: Effect.provideService(tableRows(schema), SqlClient.SqlClient, sql),
         counts: Effect.all({ transactions: count("transactions"), logs: count("logs") }),
-        events: Events.read(sql, schema)
+        events: Events.read(sql, schema),
+        handled: handledFrom === undefined ? Effect.undefined : Handled.read(sql, schema)
       })
     ),
     settle: Effect.gen(function* () {
       for (let idle = 0; idle < turns; idle = pending === 0 ? idle + 1 : 0) yield* macrotask
     })
   } satisfies Database
-}).pipe(Effect.orDie)
+}, Effect.orDie)

@@ -16,6 +16,7 @@ import { DatabaseFailure, type Store, StoreError } from "../../src/store/Store.t
 import { expectedRow } from "../support/oracle.ts"
 import type { Contents, Database } from "./Database.ts"
 import * as Events from "./Events.ts"
+import * as Handled from "./Handled.ts"
 
 export const storeFaults = [
   "connection lost before the commit",
@@ -192,7 +193,7 @@ export const make = (options: {
   })
 
   const rowsAreGenuine = Effect.fnUntraced(function* (
-    { blocks, counts, events }: Contents,
+    { blocks, counts, events, handled }: Contents,
     sum: { readonly transactions: number; readonly logs: number }
   ) {
     for (const row of blocks) {
@@ -211,6 +212,10 @@ export const make = (options: {
       if (expected.join() !== rows.join()) {
         yield* violated(`${id} has ${rows.length} rows, or others than the ${expected.length} of its blocks`)
       }
+    }
+    const made = JSON.stringify({ ...Handled.expected(stored), block: 0 })
+    if (handled !== undefined && JSON.stringify({ ...handled, block: 0 }) !== made) {
+      yield* violated(`the handler has made something else of the blocks up to ${handled.block}`)
     }
     for (const table of ["transactions", "logs"] as const) {
       if (counts[table] !== sum[table]) {

@@ -140,11 +140,11 @@ export const mutants: ReadonlyArray<Mutant> = [
     [
       [
         "store/SqlStore.ts",
-        `      return Rows.toState(yield* record(blocks, finalized))
+        `      return Rows.toState(yield* record(blocks, pages, finalized))
     }).pipe(transaction(sql, "append"))`,
         `    }).pipe(
       transaction(sql, "append"),
-      Effect.andThen(Effect.mapError(record(blocks, finalized), toStoreError("append"))),
+      Effect.andThen(Effect.mapError(record(blocks, pages, finalized), toStoreError("append"))),
       Effect.map(Rows.toState)
     )`
       ]
@@ -252,6 +252,18 @@ export const mutants: ReadonlyArray<Mutant> = [
     "a log that does not decode is dropped",
     1,
     [["store/EventRows.ts", "if (reason !== undefined) writeUndecoded(log, place, source.id, reason)", ""]],
+    "pglite"
+  ),
+  mutant(
+    "what handlers wrote outlives its blocks",
+    1,
+    [["handlers/Handlers.ts", "yield* undo.undo(Math.min(ancestor, block))", ""]],
+    "pglite"
+  ),
+  mutant(
+    "handlers write outside of the logged block",
+    1,
+    [["handlers/Handlers.ts", "yield* undo.logging(to)", ""]],
     "pglite"
   )
 ]
