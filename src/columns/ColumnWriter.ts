@@ -186,8 +186,8 @@ export class ColumnWriter {
     let first = from
     while (first < to - 1 && hex.charCodeAt(first) === 48) first++
     const count = decimalOf(hex, first, to)
-    if (count < 0) return this.refuse(hex.slice(from, to))
-    this.decimalDigits(count, negative)
+    if (count < 0) this.refuse(hex.slice(from, to))
+    else this.decimalDigits(count, negative)
   }
 
   /** What `decimal` has put into `digits`. */

@@ -1,11 +1,20 @@
 /**
  * Logs of one event as rows of its table.
  *
- * **Details**: where all parameters that are not indexed are words, a row is written straight from the log's hex
- * strings, by steps that were made once from the ABI. Other events go through viem's decoder; their indexed words are
- * looked at in the same way.
+ * **Details**
  *
- * **Gotchas**: a log is looked at as a whole before anything is written, so that a refusal leaves no half of a row.
+ * Parameters that are one word each (see `Words`) are written straight from the log's hex strings, by steps that are
+ * made once from the ABI, wherever the word stands. Strings, bytes, arrays and tuples go through viem's decoder, for
+ * events that have such parameters outside of their topics.
+ *
+ * Data that is longer than the event needs is taken, as Solidity and viem take it.
+ *
+ * **Gotchas**
+ *
+ * - A log is looked at as a whole before anything is written, so that a refusal leaves no half of a row. Its place
+ *   (block, index, hashes) is taken as it is: parsers have seen to it.
+ * - What is inside an array or a tuple is judged by viem alone, which does not look at the padding of addresses and
+ *   integers there.
  */
 import { decodeAbiParameters } from "viem/utils"
 import type { RpcLog } from "../chain/Block.ts"
@@ -36,6 +45,13 @@ interface Step {
   readonly at: number
 }
 
+/** A parameter that takes viem: its place among those that are not indexed. */
+interface Decoded {
+  readonly index: number
+  readonly parameter: Columns.EventParameter
+  readonly to: ColumnWriter
+}
+
 /** Behind `0x`. */
 const prefix = 2
 
@@ -55,28 +71,26 @@ export const make = (source: EventSource): EventWriter => {
     index: columnOf("log_index"),
     contract: columnOf("contract")
   }
+
   const steps: Array<Step> = []
-  /** What is not indexed, each with its column. */
-  const rest: Array<{ readonly parameter: Columns.EventParameter; readonly to: ColumnWriter }> = []
+  const decoded: Array<Decoded> = []
+  const inData: Array<Columns.EventParameter> = []
   let topics = 1
+  /** Where the next parameter begins in the data. */
+  let head = prefix
   for (const [i, parameter] of source.event.inputs.entries()) {
     const to = columnOf(names[i] ?? "")
-    if (parameter.indexed !== true) {
-      rest.push({ parameter, to })
+    const word = Words.of(parameter.type)
+    if (parameter.indexed === true) {
+      steps.push({ word: word ?? Words.hash, to, topic: topics++, at: prefix })
       continue
     }
-    steps.push({ word: Words.of(parameter.type) ?? Words.hash, to, topic: topics, at: prefix })
-    topics++
+    if (word !== undefined) steps.push({ word, to, topic: 0, at: head })
+    else decoded.push({ index: inData.length, parameter, to })
+    head += Columns.headWords(parameter) * Words.wordDigits
+    inData.push(parameter)
   }
-  const words = rest.map(({ parameter }) => Words.of(parameter.type))
-  const isCompiled = words.every((word) => word !== undefined)
-  if (isCompiled) {
-    for (const [i, { to }] of rest.entries()) {
-      const word = words[i]
-      if (word !== undefined) steps.push({ word, to, topic: 0, at: prefix + i * Words.wordDigits })
-    }
-  }
-  const length = isCompiled ? prefix + rest.length * Words.wordDigits : 0
+  const length = head
 
   const textOf = ({ topic }: Step, log: RpcLog): string =>
     topic === 0 ? log.data : (log.topics[topic] ?? "")
@@ -86,7 +100,7 @@ export const make = (source: EventSource): EventWriter => {
       return `${log.topics.length - 1} indexed parameters, expected ${topics - 1}`
     }
     if (log.data.length < length) {
-      return `${log.data.length / 2 - 1} bytes of data, expected ${length / 2 - 1}`
+      return `${Math.floor(log.data.length / 2) - 1} bytes of data, expected ${length / 2 - 1}`
     }
     for (const step of steps) {
       const wrong = step.word.check(textOf(step, log), step.at)
@@ -107,19 +121,16 @@ export const make = (source: EventSource): EventWriter => {
     const wrong = misfit(log)
     if (wrong !== undefined) return wrong
     let values: ReadonlyArray<unknown> = []
-    if (!isCompiled) {
+    if (decoded.length > 0) {
       try {
-        values = decodeAbiParameters(
-          rest.map(({ parameter }) => parameter),
-          log.data
-        )
+        values = decodeAbiParameters(inData, log.data)
       } catch (cause) {
         return reasonOf(cause)
       }
     }
     writePlace(log, block)
     for (const step of steps) step.word.write(step.to, textOf(step, log), step.at)
-    if (!isCompiled) for (const [i, { parameter, to }] of rest.entries()) writeValue(to, parameter, values[i])
+    for (const { index, parameter, to } of decoded) writeValue(to, parameter, values[index])
     return undefined
   }
 
@@ -129,34 +140,31 @@ export const make = (source: EventSource): EventWriter => {
 const reasonOf = (cause: unknown): string =>
   cause instanceof Error ? (cause.message.split("\n")[0] ?? cause.name) : "the data does not decode"
 
-/** A value as viem decodes it. */
-const writeValue = (to: ColumnWriter, { type }: Columns.EventParameter, value: unknown): void => {
-  if (typeof value === "bigint" || typeof value === "number") writeInteger(to, type, BigInt(value))
-  else if (typeof value === "boolean") to.bool(value)
-  else if (type === "string") to.text(withoutNul(String(value)))
-  else if (typeof value === "string") to.data(`0x${value.slice(2)}`)
-  else to.jsonb(withoutNul(JSON.stringify(value, plain)))
+/** A value as viem decodes it, of a type that is no word. */
+const writeValue = (to: ColumnWriter, parameter: Columns.EventParameter, value: unknown): void => {
+  if (parameter.type === "string") to.text(withoutNul(String(value)))
+  else if (parameter.type === "bytes") to.data(`0x${String(value).slice(2)}`)
+  else to.jsonb(JSON.stringify(plain(parameter, value)))
 }
 
-const writeInteger = (to: ColumnWriter, type: string, value: bigint): void => {
-  switch (Columns.typeOf({ type })) {
-    case "int4":
-      return to.int32(Number(value))
-    case "int8":
-      return to.int64(Number(BigInt.asIntN(32, value >> 32n)), Number(BigInt.asUintN(32, value)))
-    default: {
-      const digits = (value < 0n ? -value : value).toString(16)
-      return to.numericDigits(digits, 0, digits.length, value < 0n)
-    }
-  }
+/** As JSON can say it: integers of any size as text, bytes and addresses as hex in lower case. */
+const plain = (parameter: Columns.Parameter, value: unknown): unknown => {
+  const item = Columns.itemOf(parameter)
+  if (item !== undefined) return Array.isArray(value) ? value.map((one) => plain(item, one)) : value
+  const { type } = parameter
+  if (type === "tuple") return plainTuple(Columns.componentsOf(parameter), value)
+  if (type === "bool") return value
+  return type === "string" ? withoutNul(String(value)) : String(value).toLowerCase()
 }
 
-/** Integers of any size as text; addresses without their checksum. */
-const plain = (_: string, value: unknown): unknown => {
-  if (typeof value === "bigint" || typeof value === "number") return value.toString()
-  return typeof value === "string" && /^0x[\da-fA-F]+$/.test(value) ? value.toLowerCase() : value
+/** An object by the names of its components; where one of them has none, an array. */
+const plainTuple = (components: ReadonlyArray<Columns.Parameter>, value: unknown): unknown => {
+  if (Array.isArray(value)) return components.map((component, i) => plain(component, value[i]))
+  const fields = new Map(Object.entries(value ?? {}))
+  return Object.fromEntries(
+    components.map((component) => [component.name ?? "", plain(component, fields.get(component.name ?? ""))])
+  )
 }
 
 /** PostgreSQL keeps no U+0000, neither in text nor in JSON: the replacement character stands for it. */
-const withoutNul = (text: string): string =>
-  text.replaceAll("\u0000", "\ufffd").replace(/(?<!\\)((?:\\\\)*)\\u0000/g, "$1\\ufffd")
+const withoutNul = (text: string): string => text.replaceAll("\u0000", "\ufffd")

@@ -276,7 +276,7 @@ export const make = (
   /** By contract and block; built when a backfill is done, and at once for what is named later. */
   const index = Effect.gen(function* () {
     for (const { table } of sources) {
-      const called = `${Columns.cut(table.name, Columns.longestName - 15)}_contract_index`
+      const called = Columns.tableName(`${table.name}_contract_index`)
       yield* sql.unsafe(
         `create index if not exists "${called}" on "${schema}"."${table.name}" (contract, block_number)`
       )
@@ -357,15 +357,9 @@ const texts = (values: ReadonlyArray<string>): string =>
 /** Where to look for the logs of these sources, and of the factories that name their contracts. */
 const wanted = (sources: ReadonlyArray<EventSource>): ReadonlyArray<StoredLogs.Wanted> =>
   sources.flatMap(({ emitters, topic0 }) => {
-    switch (emitters._tag) {
-      case "Anybody":
-        return [{ topics: [topic0], addresses: [] }]
-      case "Listed":
-        return [{ topics: [topic0], addresses: [...emitters.addresses] }]
-      case "Children":
-        return [
-          { topics: [topic0], addresses: [] },
-          { topics: [emitters.factory.topic0], addresses: [...emitters.factory.addresses] }
-        ]
-    }
+    const addresses = emitters._tag === "Listed" ? [...emitters.addresses] : []
+    const own = { topics: [topic0], addresses }
+    if (emitters._tag !== "Children") return [own]
+    const { factory } = emitters
+    return [own, { topics: [factory.topic0], addresses: [...factory.addresses] }]
   })
