@@ -9,8 +9,8 @@
  * some of these (an address with digits in front of it), so what is written here equals what viem says only where
  * nothing is refused.
  *
- * Digits are taken in upper and in lower case. They are looked at by the codes of their characters: a regular
- * expression on a slice of each word took longer than all the rest.
+ * Digits are taken in upper and in lower case. They are looked at by the codes of their characters, which is a sixth to
+ * a quarter less for a whole row than a regular expression on a slice of each word (`bench/decode.mjs`).
  */
 import type { ColumnWriter } from "../columns/ColumnWriter.ts"
 

@@ -38,7 +38,9 @@ const fewBlocks = 1000
 const make = Effect.gen(function* () {
   const { index, startBlock } = yield* Settings
   const source = yield* ChainSource
-  const { filters } = yield* EventTables
+  const { filters, sources } = yield* EventTables
+  /** Their contracts are found on the way, which only whole blocks allow. */
+  const hasFactory = sources.some(({ emitters }) => emitters._tag === "Children")
   const decided = yield* Ref.make<Mode | undefined>(index === "auto" ? undefined : index)
 
   const measure = Effect.fnUntraced(function* (at: number) {
@@ -51,7 +53,7 @@ const make = Effect.gen(function* () {
 
   const choose = Effect.fnUntraced(function* (final: number) {
     const span = final - startBlock + 1
-    if (filters.length === 0 || span < fewBlocks) return "blocks" as const
+    if (filters.length === 0 || hasFactory || span < fewBlocks) return "blocks" as const
     const step = Math.floor((span - logBlocks) / places)
     const measured = yield* Effect.forEach(
       Array.from({ length: places }, (_, i) => startBlock + i * step),

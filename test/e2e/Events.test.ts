@@ -187,6 +187,20 @@ describe("events as tables", () => {
     120_000
   )
 
+  it.effect("a factory with INDEX=events is refused, since its contracts are found on the way", () =>
+    Effect.gen(function* () {
+      const contracts = yield* contractsFile(yield* folder, [pairs(`0x${"fa".repeat(20)}`)])
+      const settings = {
+        profile: "anvil",
+        rpcUrls: ["http://localhost:1"],
+        contracts,
+        index: "events"
+      } as const
+      const error = yield* Effect.flip(Effect.scoped(Layer.build(Sluice.layer(settings))))
+      assert.include(error.message, "pair: has a factory, which needs INDEX=blocks")
+    })
+  )
+
   it.live(
     "INDEX=auto takes the way that needs fewer bytes",
     () =>
