@@ -79,7 +79,14 @@ export const make = Effect.fnUntraced(function* ({
   const sql = yield* SqlClient.SqlClient
   const name = (table: string) => sql(`${schema}.${table}`)
 
-  yield* Migrations.run({ schema, partitionBlocks }).pipe(
+  const partitionSize = Effect.map(
+    sql<{ readonly partition_blocks: bigint }>`select partition_blocks from ${name("sync_state")}`,
+    ([stored]) => Number(stored?.partition_blocks ?? partitionBlocks)
+  ).pipe(Effect.mapError(toStoreError("start")))
+
+  const size = yield* Migrations.run({ schema, partitionBlocks }).pipe(
+    Effect.andThen(Effect.forEach(participants, ({ start = Effect.void }) => start)),
+    Effect.andThen(partitionSize),
     Effect.tapError((error) =>
       error.isRetryable
         ? Effect.logWarning("the database does not answer").pipe(
@@ -89,12 +96,9 @@ export const make = Effect.fnUntraced(function* ({
     ),
     Effect.retry({ schedule: startUp, while: (error) => error.isRetryable })
   )
-  for (const { start } of participants) if (start !== undefined) yield* start
-  const [stored] = yield* sql<{ readonly partition_blocks: bigint }>`
-    select partition_blocks from ${name("sync_state")}`.pipe(Effect.mapError(toStoreError("start")))
   const partitions = yield* Partitions.make(sql, {
     schema,
-    partitionBlocks: Number(stored?.partition_blocks ?? partitionBlocks)
+    partitionBlocks: size
   })
   const inserts = Inserts.make(sql, schema)
   const feed = FeedRows.make(sql, { schema, commits: feedCommits })

@@ -117,7 +117,12 @@ const fromRows = lines(`
 
 /** The table, the rows of the events and the chain say the same as of the committed tip, which is returned. */
 const agree = Effect.fnUntraced(function* (url: string) {
-  const { store } = yield* Effect.flatMap(Sluice, ({ status }) => status)
+  const { store } = yield* Effect.flatMap(Sluice, ({ status }) => status).pipe(
+    Effect.repeat({
+      schedule: Schedule.spaced("20 millis"),
+      until: ({ store: { tip } }) => tip !== undefined
+    })
+  )
   const tip = store.tip?.number ?? -1
   const expected = naive(yield* transfersOn(url, tip))
   assert.isAbove(expected.length, 20)
