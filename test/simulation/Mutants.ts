@@ -117,7 +117,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   mutant("the gate lets everything pass", 3, [
     ["flow/Pressure.ts", "if (all.blocks === 0) return undefined", "if (all.blocks >= 0) return undefined"]
   ]),
-  mutant("a request that hangs is waited for", 46, [
+  mutant("a request that hangs is waited for", 51, [
     ["rpc/Endpoint.ts", "duration: options.timeout,", "duration: Duration.infinity,"]
   ]),
   mutant(
