@@ -19,7 +19,6 @@ import { Lease, type LeaseHeld } from "./cluster/Lease.ts"
 import { Settings, type SettingsOptions } from "./config/Settings.ts"
 import { Feed, type FeedEvent } from "./delivery/Feed.ts"
 import * as Contract from "./events/Contract.ts"
-import * as ContractsFile from "./events/ContractsFile.ts"
 import { BackPressure } from "./flow/BackPressure.ts"
 import { Fetcher } from "./flow/Fetcher.ts"
 import { Heads } from "./flow/Heads.ts"
@@ -204,7 +203,14 @@ export interface Code<H extends Handler<unknown>> {
 /** The events of the contracts that the settings and the program name. */
 const sources = Effect.fnUntraced(function* (inCode: ReadonlyArray<Contract.Contract>) {
   const { contracts: file, index } = yield* Settings
-  const inFile = file === undefined ? [] : yield* ContractsFile.load(file)
+  // Loaded only where there is a file: parsing the packs takes a moment of every start.
+  const inFile =
+    file === undefined
+      ? []
+      : yield* Effect.flatMap(
+          Effect.promise(() => import("./events/ContractsFile.ts")),
+          (reader) => reader.load(file)
+        )
   const all = [...inFile, ...inCode]
   if (index === "events" && all.length === 0) {
     return yield* new Contract.ContractsError({ problems: ["none is named, and index is events"] })

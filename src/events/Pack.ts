@@ -2,7 +2,8 @@
  * Contracts that everybody means when they say their name: a name stands for the standard's events, at any address
  * unless some are named.
  */
-import { type Abi, parseAbi } from "viem"
+import type { Abi } from "viem"
+import { parseAbi } from "viem/utils"
 
 export const packNames = ["erc20", "erc721", "erc1155", "uniswap-v2", "uniswap-v3", "weth"] as const
 
