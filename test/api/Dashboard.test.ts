@@ -247,7 +247,7 @@ describe.skipIf(Browser.executable === undefined)(
           yield* Program.start(flags, { HTTP_PORT: new URL(url).port })
           yield* page.until('document.body.dataset.connection === "live"', 60)
           yield* page.until(`${newest} > ${before + 1}`, 60)
-          assert.isTrue(yield* page.evaluate<boolean>('document.getElementById("notice").hidden'))
+          yield* page.until('document.getElementById("notice").hidden', 60)
         }),
       180_000
     )

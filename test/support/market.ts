@@ -16,6 +16,8 @@ const abi = parseAbi([
 export const market = Effect.fnUntraced(function* (quietBlocks: number) {
   const { url } = yield* Anvil.make({ accounts: 20, history: 200 })
   yield* rpc(url, "evm_setAutomine", [false])
+  // However fast the trades come, there is a chain for reorgs to reach back into.
+  yield* rpc(url, "anvil_mine", [40])
   const miner = yield* rpc(url, "evm_mine").pipe(
     Effect.schedule(Schedule.spaced("150 millis")),
     Effect.forkChild
