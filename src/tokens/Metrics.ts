@@ -36,9 +36,10 @@ export const differed = (count: number): Effect.Effect<void> => Metric.update(di
 export const dropped = (count: number): Effect.Effect<void> => Metric.update(pruned, count)
 export const readBack = (count: number): Effect.Effect<void> => Metric.update(reloaded, count)
 
-/** All counters, from zero on. */
+/** All counters from zero on, and the time of each kind of flush from none on. */
 export const zero: Effect.Effect<void> = Effect.gen(function* () {
   for (const metric of [differences, pruned, reloaded]) yield* Metric.update(metric, 0)
+  for (const kind of flushKinds) yield* Metric.value(Metric.withAttributes(flushSeconds, { kind }))
 })
 
 /** Every metric of this file with the names of its labels. */

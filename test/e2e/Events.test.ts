@@ -252,7 +252,7 @@ describe("events as tables", () => {
                 )
             })
           )
-        for (const depth of [2, 4, 7]) {
+        for (const depth of [2, 7, 13]) {
           // Each time another process, which follows one reorg, and finds another one that came while it was away.
           yield* rpc(url, "anvil_reorg", [depth, []])
           yield* Effect.gen(function* () {

@@ -12,14 +12,15 @@ const abi = parseAbi([
   "event Swap(address indexed sender, uint256 amount0In, uint256 amount1In, uint256 amount0Out, uint256 amount1Out, address indexed to)"
 ])
 
+/** However fast trades come, they are spread over so many blocks: reorgs reach deep and leave some of them. */
+const tradeBlocks = 50
+
 /** `quietBlocks` empty ones lie above the trades. */
 export const market = Effect.fnUntraced(function* (quietBlocks: number) {
   const { url } = yield* Anvil.make({ accounts: 20, history: 200 })
   yield* rpc(url, "evm_setAutomine", [false])
-  // However fast the trades come, there is a chain for reorgs to reach back into.
-  yield* rpc(url, "anvil_mine", [40])
   const miner = yield* rpc(url, "evm_mine").pipe(
-    Effect.schedule(Schedule.spaced("150 millis")),
+    Effect.schedule(Schedule.spaced("80 millis")),
     Effect.forkChild
   )
   const traffic = yield* Traffic.run({ url, transactionsPerSecond: 120 }).pipe(
@@ -29,9 +30,10 @@ export const market = Effect.fnUntraced(function* (quietBlocks: number) {
   const client = createPublicClient({ transport: http(url) })
   const logs = (eventName: "PairCreated" | "Swap") =>
     Effect.promise(() => client.getContractEvents({ abi, eventName, fromBlock: 0n, strict: true }))
-  yield* Effect.repeat(logs("Swap"), {
+  const height = Effect.map(rpc<string>(url, "eth_blockNumber"), Number)
+  yield* Effect.repeat(Effect.all([logs("Swap"), height]), {
     schedule: Schedule.spaced("200 millis"),
-    until: (found) => found.length >= 150
+    until: ([swaps, blocks]) => swaps.length >= 150 && blocks >= tradeBlocks
   })
   yield* Fiber.interrupt(traffic)
   yield* Fiber.interrupt(miner)
@@ -39,5 +41,5 @@ export const market = Effect.fnUntraced(function* (quietBlocks: number) {
   // What is final is fetched in another way than what is not: Anvil calls final what is 64 blocks old.
   yield* rpc(url, "anvil_mine", [quietBlocks])
   const [created] = yield* logs("PairCreated")
-  return { url, factory: created?.address ?? "0x", head: Number(yield* rpc<string>(url, "eth_blockNumber")) }
+  return { url, factory: created?.address ?? "0x", head: yield* height }
 })
