@@ -13,11 +13,10 @@ import { gzipSync } from "node:zlib"
 import { Effect, Layer } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 
-/** Beside `src` in the project, beside `dist` in the package. */
-const folder = new URL("../../dashboard/", import.meta.url)
-
-/** Wherever the package manager has put it. */
+/** Wherever the package manager has put it, this package too: a program that is bundled is elsewhere in it. */
 const installed = (path: string) => pathToFileURL(createRequire(import.meta.url).resolve(path))
+
+const folder = new URL("dashboard/", installed("sluice/package.json"))
 
 const own = [
   "style.css",
