@@ -10,5 +10,5 @@ await build({
   platform: "node",
   // It looks for files beside its own modules.
   external: /^@electric-sql\/pglite/,
-  output: { dir: "dist", chunkFileNames: "chunks/[name].js", sourcemap: true }
+  output: { dir: "dist", chunkFileNames: "chunks/[name].js" }
 })

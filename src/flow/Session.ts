@@ -90,7 +90,13 @@ const make = Effect.gen(function* () {
   /** Runs under one lease; `lost` when another instance has it now. */
   const lead = Effect.fnUntraced(function* (who: Identity) {
     const held = yield* lease.take
-    yield* status.update({ phase: "syncing", reason: undefined, lease: yield* held.row })
+    // With what is stored, so that nobody who looks takes the tables for empty.
+    yield* status.update({
+      phase: "syncing",
+      reason: undefined,
+      lease: yield* held.row,
+      store: yield* store.state
+    })
     yield* Effect.logInfo("leading").pipe(
       Effect.annotateLogs({ holder: settings.instanceId, epoch: held.epoch })
     )
