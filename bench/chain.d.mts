@@ -13,6 +13,9 @@ export interface BlockEntry {
   readonly logs: number
 }
 
+/** So many blocks with so many events in each, and their time apart. */
+export type Run = readonly [blocks: number, events: number, seconds: number]
+
 /** What a database that holds all blocks has to say, see `verify.mjs`. */
 export interface Expected {
   readonly blocks: number
@@ -52,6 +55,8 @@ export const load: (options?: {
   readonly withdrawals?: number
   /** So many of the busiest tokens, of which one moves in the first transaction of each block. */
   readonly steady?: number
+  /** Blocks of Transfers and Swaps alone instead of mainnet's mixture; `blocks` follows from it. */
+  readonly traffic?: ReadonlyArray<Run>
   readonly log?: (line: string) => void
 }) => Promise<Chain>
 

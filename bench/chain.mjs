@@ -44,7 +44,12 @@ import { keccak256, serializeTransaction, toRlp } from "viem"
  * @property {number} [tokens] Contracts that most transfers are of: the first of them most, the last seldom.
  * @property {number} [withdrawals] In each block.
  * @property {number} [steady] So many of the busiest tokens, of which one moves in the first transaction of each block.
+ * @property {ReadonlyArray<Run>} [traffic] Blocks of Transfers and Swaps alone, so many in each, instead of mainnet's
+ *   mixture; `blocks` follows from it, and `density` says nothing.
  * @property {(line: string) => void} [log]
+ *
+ * @typedef {readonly [blocks: number, events: number, seconds: number]} Run So many blocks with so many events in each,
+ *   and their time apart; where that is less than a second, some have the same time.
  *
  * @typedef {object} Span Where a body lies in the file of answers.
  * @property {number} at
@@ -90,7 +95,8 @@ const blobs = { target: 6, most: 9, updateFraction: 5_007_716n }
 
 /** The chain's answers, made now or taken from the cache. @param {Options} [options] @returns {Promise<Chain>} */
 export const load = async ({
-  blocks = 1000,
+  traffic = [],
+  blocks = traffic.length === 0 ? 1000 : traffic.reduce((sum, [count]) => sum + count, 0),
   chainId = 31_337,
   seed = 20_250_507,
   density = 1,
@@ -102,12 +108,12 @@ export const load = async ({
   const source = readFileSync(fileURLToPath(import.meta.url))
   const key = createHash("sha256")
     .update(source)
-    .update(JSON.stringify([blocks, chainId, seed, density, tokens, withdrawals, steady]))
+    .update(JSON.stringify([blocks, chainId, seed, density, tokens, withdrawals, steady, traffic]))
   const folder = join(tmpdir(), `sluice-bench-${key.digest("hex").slice(0, 16)}`)
   if (!existsSync(join(folder, "chain.json"))) {
     log(`making ${blocks} blocks in ${folder}`)
     const started = performance.now()
-    await make(folder, { blocks, chainId, seed, density, tokens, withdrawals, steady })
+    await make(folder, { blocks, chainId, seed, density, tokens, withdrawals, steady, traffic })
     log(`made in ${((performance.now() - started) / 1000).toFixed(1)} s`)
   }
   return { ...JSON.parse(readFileSync(join(folder, "chain.json"), "utf8")), folder }
@@ -117,7 +123,7 @@ export const load = async ({
 export const answersFile = (folder) => join(folder, "answers.bin")
 
 /** @param {string} folder @param {Required<Omit<Options, "log">>} options */
-const make = async (folder, { blocks, chainId, density, seed, steady, tokens, withdrawals }) => {
+const make = async (folder, { blocks, chainId, density, seed, steady, tokens, traffic, withdrawals }) => {
   // Another run may be making the same chain: whoever is first renames its folder, and both are equal.
   const draft = `${folder}.${process.pid}`
   const remove = () => rmSync(draft, { recursive: true, force: true })
@@ -127,7 +133,9 @@ const make = async (folder, { blocks, chainId, density, seed, steady, tokens, wi
     const file = openSync(answersFile(draft), "w")
     const random = makeRandom(seed)
     const world = makeWorld(random, tokens, withdrawals)
-    const plans = planBlocks(random, blocks, density, steady)
+    const plans =
+      traffic.length === 0 ? planBlocks(random, blocks, density, steady) : planTraffic(random, traffic)
+    const spacing = traffic.length === 0 ? [] : spacingOf(traffic)
     const sums = makeSums()
     let at = 0
     let bytes = 0
@@ -140,7 +148,15 @@ const make = async (folder, { blocks, chainId, density, seed, steady, tokens, wi
     const entries = []
     let parent = genesisParent
     for (let number = 0; number <= blocks; number++) {
-      const { block, receipts, seal } = makeBlock(random, world, chainId, number, parent, plans[number] ?? [])
+      const { block, receipts, seal } = makeBlock(
+        random,
+        world,
+        chainId,
+        number,
+        parent,
+        plans[number] ?? [],
+        spacing[number]
+      )
       parent = seal
       // Lets a signal through: half a minute is long to wait for a Ctrl-C.
       if (number % 10 === 0) await immediate()
@@ -262,7 +278,10 @@ const kinds = {
   rollup: { share: 0.01, input: [1_500, 12_000], logs: [1, 3], gas: 150_000 },
   creation: { share: 0.005, input: [1_000, 16_000], logs: [0, 2], gas: 900_000 },
   blob: { share: 0.01, input: [100, 1_200], logs: [0, 1], gas: 60_000 },
-  failure: { share: 0.035, input: [68, 900], logs: [0, 0], gas: 60_000 }
+  failure: { share: 0.035, input: [68, 900], logs: [0, 0], gas: 60_000 },
+  // Of traffic alone, which says itself how many logs.
+  payout: { share: 0, input: [100, 600], logs: [2, 2], gas: 200_000 },
+  route: { share: 0, input: [228, 900], logs: [4, 4], gas: 200_000 }
 }
 
 const kindEntries = Object.entries(kinds)
@@ -319,6 +338,52 @@ const planBlocks = (random, blocks, density, steady) => {
   return [[], ...plans]
 }
 
+/** Logs of a hop of a route, and how many of them are events: a Transfer into the pool and one out of it, and the Swap. */
+const hop = { logs: 4, events: 3 }
+
+/** A block of many events has larger transactions rather than more, so that it fits below the gas limit. @param {Random} random @param {ReadonlyArray<Run>} traffic @returns {ReadonlyArray<ReadonlyArray<Plan>>} */
+const planTraffic = (random, traffic) => {
+  /** @param {number} events */
+  const planBlock = (events) => {
+    /** @type {Array<Plan>} */
+    const plans = []
+    for (let left = events; left > 0; ) {
+      const sort = random.fraction()
+      const hops = Math.min(
+        Math.floor(left / hop.events),
+        random.between(1, Math.max(2, Math.round(events / 500)))
+      )
+      const paid = Math.min(left, random.between(2, Math.max(8, Math.round(events / 40))))
+      if (sort < 0.35 && hops > 0) {
+        plans.push({ kind: "route", logs: hops * hop.logs })
+        left -= hops * hop.events
+      } else if (sort < 0.55) {
+        plans.push({ kind: "payout", logs: paid })
+        left -= paid
+      } else {
+        plans.push({ kind: "tokenTransfer", logs: 1 })
+        left--
+      }
+    }
+    return plans
+  }
+  const counts = traffic.flatMap(([blocks, events]) => Array.from({ length: blocks }, () => events))
+  return [[], ...counts.map(planBlock)]
+}
+
+/** Whole seconds from each block's parent to it. @param {ReadonlyArray<Run>} traffic */
+const spacingOf = (traffic) => {
+  let time = 0
+  const apart = traffic.flatMap(([blocks, , seconds]) =>
+    Array.from({ length: blocks }, () => {
+      const before = Math.floor(time)
+      time += seconds
+      return Math.floor(time) - before
+    })
+  )
+  return [0, ...apart]
+}
+
 // Blocks
 
 /** What the next block needs to know of this one. */
@@ -332,9 +397,9 @@ const genesisParent = {
   excessBlobGas: 0
 }
 
-/** @param {Random} random @param {World} world @param {number} chainId @param {number} number @param {typeof genesisParent} parent @param {ReadonlyArray<Plan>} plans */
-const makeBlock = (random, world, chainId, number, parent, plans) => {
-  const timestamp = parent.timestamp + (random.chance(0.01) ? 24 : 12)
+/** @param {Random} random @param {World} world @param {number} chainId @param {number} number @param {typeof genesisParent} parent @param {ReadonlyArray<Plan>} plans @param {number} [seconds] since its parent */
+const makeBlock = (random, world, chainId, number, parent, plans, seconds) => {
+  const timestamp = parent.timestamp + (seconds ?? (random.chance(0.01) ? 24 : 12))
   const baseFee = nextBaseFee(parent)
   const excessBlobGas = Math.max(0, parent.excessBlobGas + parent.blobGasUsed - blobs.target * gasPerBlob)
   const context = {
@@ -630,7 +695,7 @@ const recipient = (random, world, { busiest, kind }) => {
   if (kind === "creation") return null
   if (kind === "payment") return random.skewed(world.users)
   if (kind === "tokenTransfer" || kind === "approval") return random.skewed(world.tokens)
-  if (kind === "swap" || kind === "aggregator") return random.skewed(world.routers)
+  if (kind === "swap" || kind === "aggregator" || kind === "route") return random.skewed(world.routers)
   return random.skewed(world.contracts)
 }
 
@@ -682,6 +747,14 @@ const makeLogs = (random, world, plan, from, to) => {
   if (plan.kind === "tokenTransfer") {
     return [transferLog(random, to ?? random.skewed(world.tokens), from, random.skewed(world.users))]
   }
+  if (plan.kind === "payout") {
+    return Array.from({ length: plan.logs }, () =>
+      transferLog(random, random.skewed(world.tokens), from, random.skewed(world.users))
+    )
+  }
+  if (plan.kind === "route") {
+    return Array.from({ length: plan.logs / hop.logs }, () => hopLogs(random, world, from, to)).flat()
+  }
   const trades = plan.kind === "swap" || plan.kind === "aggregator"
   /** @type {Array<Log>} */
   const logs = []
@@ -724,6 +797,29 @@ const tradeLogs = (random, world, from, to) => {
       ]
     : [{ address: pool, topics: [topics.swap3, padded(router), padded(from)], data: amounts(random, 5) }]
   return random.chance(0.3) ? [wrapped, paid, got, ...hop] : [paid, got, ...hop]
+}
+
+/** Pools that routes go through. */
+const pairs = 40
+
+const zeroWord = "0".repeat(64)
+
+/** A swap whose amounts are those of its two transfers. @param {Random} random @param {World} world @param {Hex} from @param {Hex | null} to @returns {ReadonlyArray<Log>} */
+const hopLogs = (random, world, from, to) => {
+  const pool = random.skewed(world.pools.slice(0, pairs))
+  const paid = transferLog(random, random.skewed(world.tokens), from, pool)
+  const got = transferLog(random, random.skewed(world.tokens), pool, from)
+  const [paidWord, gotWord] = [paid, got].map(({ data }) => data.slice(2))
+  /** @type {Hex} */
+  const data = random.chance(0.5)
+    ? `0x${paidWord}${zeroWord}${zeroWord}${gotWord}`
+    : `0x${zeroWord}${paidWord}${gotWord}${zeroWord}`
+  return [
+    paid,
+    got,
+    { address: pool, topics: [topics.sync], data: amounts(random, 2) },
+    { address: pool, topics: [topics.swap2, padded(to ?? from), padded(from)], data }
+  ]
 }
 
 /** @param {Random} random @param {World} world @param {Hex} from @returns {Log} */

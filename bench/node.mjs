@@ -7,8 +7,12 @@
  * Its answers lie in one buffer, as the bytes that go out, and a batch is answered by putting them behind one another:
  * with two cores for node, indexer and database, what the node spends is missing in what it measures.
  *
+ * With `--traffic` its chain is one of Transfers and Swaps alone: runs of `[blocks, events, seconds]` as JSON, see
+ * `chain.mjs`.
+ *
  * When it is started with an IPC channel it says its port there, answers `"stats"` with what it was asked, has block 0
- * alone from `"hold"` to `"go"`, and ends with its parent, however that one ended.
+ * alone from `"hold"` to `"go"`, has blocks up to a number that it is told, and ends with its parent, however that one
+ * ended.
  */
 import { readFileSync } from "node:fs"
 import { createServer } from "node:http"
@@ -26,6 +30,7 @@ const { values: options } = parseArgs({
     tokens: { type: "string", default: "1500" },
     withdrawals: { type: "string", default: "16" },
     steady: { type: "string", default: "0" },
+    traffic: { type: "string" },
     logs: { type: "boolean", default: false },
     "log-range": { type: "string", default: "10000" },
     "log-limit": { type: "string", default: "10000" },
@@ -38,7 +43,9 @@ process.on("disconnect", () => process.exit(0))
 for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => process.exit(0))
 
 const chain = await load({
-  blocks: Number(options.blocks),
+  ...(options.traffic === undefined
+    ? { blocks: Number(options.blocks) }
+    : { traffic: JSON.parse(options.traffic) }),
   density: Number(options.density),
   tokens: Number(options.tokens),
   withdrawals: Number(options.withdrawals),
@@ -89,7 +96,10 @@ const constants = new Map([
 const numberOf = (which) => tags.get(String(which)) ?? Number(which)
 
 /** @param {unknown} which */
-const entryOf = (which) => chain.entries[numberOf(which)]
+const entryOf = (which) => {
+  const number = numberOf(which)
+  return number > head ? undefined : chain.entries[number]
+}
 
 /** Made at the first question: only indexers without `eth_getBlockReceipts` ask for single ones. @type {Map<string, {at: number, length: number}> | undefined} */
 let receiptSpans
@@ -199,8 +209,8 @@ server.listen(Number(options.port), "127.0.0.1", () => {
 
 process.on("message", (message) => {
   if (message === "stats") process.send?.({ stats })
-  else if (message === "hold" || message === "go") {
-    head = message === "hold" ? 0 : chain.blocks
+  else if (message === "hold" || message === "go" || typeof message === "number") {
+    head = typeof message === "number" ? message : message === "hold" ? 0 : chain.blocks
     tags = tagged()
   }
 })

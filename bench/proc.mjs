@@ -50,8 +50,14 @@ export const treeCpu = (pid) => {
 }
 
 /** The most memory that a process has ever held, in bytes: its peak resident set. @param {number} pid @returns {number | undefined} */
-export const peakMemory = (pid) => {
-  const kibibytes = read(`/proc/${pid}/status`)?.match(/^VmHWM:\s+(\d+) kB$/m)?.[1]
+export const peakMemory = (pid) => statusOf(pid, "VmHWM")
+
+/** The memory that a process holds now, in bytes: its resident set. @param {number} pid @returns {number | undefined} */
+export const memoryOf = (pid) => statusOf(pid, "VmRSS")
+
+/** @param {number} pid @param {"VmHWM" | "VmRSS"} which */
+const statusOf = (pid, which) => {
+  const kibibytes = read(`/proc/${pid}/status`)?.match(new RegExp(`^${which}:\\s+(\\d+) kB$`, "m"))?.[1]
   return kibibytes === undefined ? undefined : Number(kibibytes) * 1024
 }
 

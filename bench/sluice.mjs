@@ -12,7 +12,7 @@ export const schema = "sluice_bench"
  * @param {string} job.databaseUrl
  * @param {string} job.rpcUrl
  * @param {string} job.folder
- * @param {number} job.last
+ * @param {number} [job.last] Without it, it follows the head.
  * @param {Readonly<Record<string, string>>} job.flags
  * @param {Readonly<Record<string, string>>} [job.env]
  * @returns {import("./job.mjs").Command}
@@ -22,7 +22,7 @@ export const command = ({ databaseUrl, env = {}, flags, folder, last, rpcUrl }) 
     profile: "anvil",
     "rpc-url": rpcUrl,
     "start-block": "1",
-    "end-block": `${last}`,
+    ...(last === undefined ? {} : { "end-block": `${last}` }),
     "http-port": "0",
     "log-format": "json",
     ...flags
