@@ -215,13 +215,6 @@ const sources = Effect.fnUntraced(function* (inCode: ReadonlyArray<Contract.Cont
   if (index === "events" && all.length === 0) {
     return yield* new Contract.ContractsError({ problems: ["none is named, and index is events"] })
   }
-  // What a contract said before it was found would have to be asked for again: only stored logs can do that.
-  const factories = index === "events" ? all.filter(({ factory }) => factory !== undefined) : []
-  if (factories.length > 0) {
-    return yield* new Contract.ContractsError({
-      problems: factories.map(({ name }) => `${name}: has a factory, which needs INDEX=blocks`)
-    })
-  }
   return yield* Contract.sources(all)
 })
 

@@ -2,13 +2,16 @@
  * What is fetched: whole blocks, or the logs of the contracts alone. `INDEX=auto` measures both on a few places of the
  * chain, and takes what needs fewer bytes for a block; what it found is one line in the log.
  *
+ * **Details**: of contracts that a factory names all logs of their events are asked for, whoever emitted them, and that
+ * is what is measured. Where logs come without their time, the headers of their blocks count too.
+ *
  * **Gotchas**: it is decided once in a process. What was stored in one way stays, whatever is chosen later.
  */
 import { Context, Effect, Layer, Ref, Stream } from "effect"
 import * as BlockRange from "../chain/BlockRange.ts"
 import { Settings } from "../config/Settings.ts"
 import type { ProviderFault } from "../rpc/ProviderFault.ts"
-import { ChainSource } from "../source/ChainSource.ts"
+import { ChainSource, type FetchedLogs } from "../source/ChainSource.ts"
 import { EventTables } from "../store/EventTables.ts"
 
 export type Mode = "blocks" | "events"
@@ -35,25 +38,37 @@ const logBlocks = 500
 /** Fewer than this are had in a moment either way, and whole blocks are proven. */
 const fewBlocks = 1000
 
+/** What a node sends for a header: its fields, and the hash of each transaction. */
+const headerBytes = (transactions: number): number => 1500 + 69 * transactions
+
+/** Blocks whose logs say no time, which has to be asked for. */
+const withoutTime = (pages: ReadonlyArray<FetchedLogs>): number =>
+  new Set(
+    pages.flatMap(({ logs }) =>
+      logs.flatMap(({ blockNumber, blockTimestamp }) => (blockTimestamp ? [] : [Number(blockNumber)]))
+    )
+  ).size
+
 const make = Effect.gen(function* () {
   const { index, startBlock } = yield* Settings
   const source = yield* ChainSource
-  const { filters, sources } = yield* EventTables
-  /** Their contracts are found on the way, which only whole blocks allow. */
-  const hasFactory = sources.some(({ emitters }) => emitters._tag === "Children")
+  const { filters } = yield* EventTables
   const decided = yield* Ref.make<Mode | undefined>(index === "auto" ? undefined : index)
 
   const measure = Effect.fnUntraced(function* (at: number) {
     const range = BlockRange.make(at, at + logBlocks - 1)
     const pages = yield* Effect.forEach(filters, (filter) => Stream.runCollect(source.logs(range, filter)))
     const logs = pages.flat().reduce((sum, { bytes }) => sum + bytes, 0)
-    const { bytes } = yield* source.blocks(BlockRange.make(at, at + wholeBlocks - 1), () => Effect.void)
-    return { logs: logs / logBlocks, blocks: bytes / wholeBlocks }
+    const { blocks, bytes } = yield* source.blocks(BlockRange.make(at, at + wholeBlocks - 1), ({ block }) =>
+      Effect.succeed(headerBytes(block.transactions.length))
+    )
+    const header = blocks.reduce((sum, size) => sum + size, 0) / wholeBlocks
+    return { logs: (logs + withoutTime(pages.flat()) * header) / logBlocks, blocks: bytes / wholeBlocks }
   })
 
   const choose = Effect.fnUntraced(function* (final: number) {
     const span = final - startBlock + 1
-    if (filters.length === 0 || hasFactory || span < fewBlocks) return "blocks" as const
+    if (filters.length === 0 || span < fewBlocks) return "blocks" as const
     const step = Math.floor((span - logBlocks) / places)
     const measured = yield* Effect.forEach(
       Array.from({ length: places }, (_, i) => startBlock + i * step),

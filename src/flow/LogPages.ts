@@ -3,6 +3,9 @@
  *
  * **Details**: newer nodes send a log's time with it. Where one does not, the headers of the blocks that have logs are
  * asked for, in batches; they have to be the blocks that the logs are of.
+ *
+ * A log's row is found by its block and its place in it. Where an answer counts logs anew in each transaction, that place
+ * is none: it is a wrong answer here, as it is among the receipts of whole blocks.
  */
 import { Effect, Stream } from "effect"
 import type { BlockRange } from "../chain/BlockRange.ts"
@@ -59,6 +62,7 @@ export const make =
       const times = yield* timesOf(source, logs)
       const placed: Array<PlacedLog> = []
       let before = 0
+      let last: PlacedLog | undefined
       for (const log of logs) {
         const number = Number(log.blockNumber)
         const time = times.get(number)
@@ -69,8 +73,16 @@ export const make =
         if (timestamp < before || timestamp > end.last.timestamp) {
           return yield* reject(`block ${number} has the time ${timestamp}, out of order`)
         }
+        if (last?.number === number && Number(log.logIndex) <= Number(last.log.logIndex)) {
+          return yield* reject(
+            `block ${number} has log ${Number(last.log.logIndex)} in transaction ${Number(last.log.transactionIndex)} ` +
+              `and log ${Number(log.logIndex)} in transaction ${Number(log.transactionIndex)}: ` +
+              "logs have to be counted through the block, not anew in each transaction"
+          )
+        }
         before = timestamp
-        placed.push({ log, number, timestamp })
+        last = { log, number, timestamp }
+        placed.push(last)
       }
       const page = { range, logs: placed, last: end.last, bytes: 1024 + placed.length * logBytes }
       return { endpoint: end.endpoint, page }

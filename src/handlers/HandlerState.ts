@@ -41,6 +41,8 @@ export interface HandlerState {
     readonly hash: Hex | undefined
     /** What is never taken back any more. */
     readonly finalized: number
+    /** Whether the commit has blocks, and so a number of its own in the feed. */
+    readonly inFeed: boolean
   }) => Effect.Effect<void, SqlError>
   /** Blocks above `ancestor` are being taken back. */
   readonly rollback: (ancestor: number) => Effect.Effect<void, SqlError>
@@ -58,6 +60,10 @@ interface StateRow {
   readonly tip_number: bigint | null
   readonly tip_hash: Uint8Array | null
   readonly finalized: bigint | null
+  /** Whether blocks were neither written nor taken back since handlers ran last; null where that was not noted. */
+  readonly untouched: boolean | null
+  /** Of the block at `top`, where its header is stored. */
+  readonly top_hash: Uint8Array | null
   readonly since: Readonly<Record<string, number>> | null
 }
 
@@ -82,22 +88,28 @@ export const make = (
   const prepare = Effect.gen(function* () {
     const [found] = yield* sql<{ readonly state: string | null }>`
       select to_regclass(${`"${schema}".handler_state`})::text as state`
-    if (found?.state !== null) return
+    if (found?.state !== null) {
+      yield* sql`alter table ${name("handler_state")} add column if not exists commit int8`
+      return
+    }
     yield* sql`
       create table ${name("handler_state")} (
         one_row boolean primary key default true check (one_row),
         block int8 not null,
         hash bytea,
-        finalized int8 not null default -1
+        finalized int8 not null default -1,
+        commit int8
       ) with (fillfactor = 20)`
     yield* sql`create table ${name("handlers")} (name text primary key, since int8 not null)`
   })
 
   const look = sql<StateRow>`
     select h.block, h.hash, h.finalized as handled_final, b.hash as stored, s.tip_number, s.tip_hash, s.finalized,
-      (select max(upper(ranges)) - 1 from ${name("coverage")}) as top,
+      s.feed_id = h.commit as untouched, t.top,
+      (select hash from ${name("blocks")} where number = t.top) as top_hash,
       (select json_object_agg(name, since) from ${name("handlers")}) as since
     from ${name("sync_state")} s
+    cross join (select max(upper(ranges)) - 1 as top from ${name("coverage")}) t
     left join ${name("handler_state")} h on true
     left join ${name("blocks")} b on b.number = h.block
       and exists (select from ${name("coverage")} where ranges @> h.block)`
@@ -119,8 +131,12 @@ export const make = (
     const isKept = stored === undefined ? written <= final : stored === at.hash
     if (at.hash !== undefined && !isKept) {
       // For a new contract, what is not final is fetched again; nobody has written meanwhile.
-      const isReopened = stored === undefined && final === finalOf(row) && block <= final
-      if (isReopened) return Effect.succeed({ block: final, hash: undefined, written })
+      const isReopened = stored === undefined && final === finalOf(row)
+      if (isReopened && block <= final) return Effect.succeed({ block: final, hash: undefined, written })
+      // Whole blocks below it, of a time with another INDEX, are kept: handlers go on after the highest of them.
+      if (isReopened && row.untouched === true && row.top_hash !== null && block < written) {
+        return Effect.succeed({ block, hash: Rows.toHex(row.top_hash), written })
+      }
       return Effect.fail(
         refuse(
           `handlers have seen block ${at.block} as ${at.hash}, which is no longer stored: ` +
@@ -181,17 +197,22 @@ export const make = (
     return { ...at, since, finalized: finalOf(row) }
   })
 
+  /** The feed's newest number when what is being written is committed. */
+  const commit = (inFeed: boolean) =>
+    sql`(select feed_id + ${inFeed ? 1 : 0}::int8 from ${name("sync_state")})`
+
   return {
     prepare,
     read,
-    advance: ({ block, finalized, hash }) =>
+    advance: ({ block, finalized, hash, inFeed }) =>
       Effect.asVoid(sql`
         update ${name("handler_state")}
-        set block = ${int8(block)}, hash = ${Rows.bytes(hash)}, finalized = ${int8(finalized)}`),
+        set block = ${int8(block)}, hash = ${Rows.bytes(hash)}, finalized = ${int8(finalized)},
+          commit = ${commit(inFeed)}`),
     rollback: (ancestor) =>
       Effect.asVoid(sql`
         update ${name("handler_state")} set block = ${int8(ancestor)},
-          hash = (select hash from ${name("blocks")} where number = ${int8(ancestor)})
+          hash = (select hash from ${name("blocks")} where number = ${int8(ancestor)}), commit = ${commit(true)}
         where block > ${int8(ancestor)}`)
   }
 }

@@ -191,7 +191,7 @@ export const participant = Effect.fnUntraced(function* <H extends Handler<unknow
       }
       yield* undo.settle(finalized)
       const { hash, to: block } = parts.at(-1) ?? { hash: handled.hash, to: handled.block }
-      yield* state.advance({ block, hash, finalized })
+      yield* state.advance({ block, hash, finalized, inFeed: given.blocks.length > 0 })
     },
     Effect.mapError(toStoreError("run the handlers"))
   )

@@ -160,13 +160,14 @@ export const make = (
   const taken = ({ log, number, timestamp }: PlacedLog): ReadonlyArray<SourceLog> =>
     matcher.match(log, number, isChildAt(number)).flatMap((i) => {
       const source = sources[i]
-      return source === undefined ? [] : [{ source, blockNumber: number, timestamp, log }]
+      // Of what is fetched again for one source, what another one has seen is left out.
+      return source === undefined || isSeen(source.id, number)
+        ? []
+        : [{ source, blockNumber: number, timestamp, log }]
     })
   const logsOf = ({ matched, number, timestamp }: EncodedBlock): ReadonlyArray<SourceLog> =>
     matched.flatMap((log) => taken({ log, number, timestamp }))
-  /** Of what is fetched again for one source, what another one has seen is left out. */
-  const logsOfPage = ({ logs }: LogPage): ReadonlyArray<SourceLog> =>
-    logs.flatMap(taken).filter(({ blockNumber, source }) => !isSeen(source.id, blockNumber))
+  const logsOfPage = ({ logs }: LogPage): ReadonlyArray<SourceLog> => logs.flatMap(taken)
 
   return { load, insert, logsOf, logsOfPage }
 }

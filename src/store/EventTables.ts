@@ -8,6 +8,9 @@
  *   block and a crash are the same thing: a gap.
  * - Logs are decoded in the order of the chain when they are committed, so that a contract which a factory has made a
  *   moment ago is known by then.
+ * - A contract that a factory named below what is covered already gets what it said there from the stored logs. Where
+ *   only events are stored there are none: the commit fails with `FoundLate`, and `prepare` has that part of the source
+ *   fetched again, in the order of the chain this time.
  * - A log that a source should have taken and that does not decode is a row of `undecoded`, with the reason.
  *
  * **Gotchas**: what a source takes is remembered from `prepare` on. A run that failed prepares again.
@@ -31,7 +34,7 @@ import * as EventRows from "./EventRows.ts"
 import * as Guard from "./Guard.ts"
 import type { Participant } from "./Participant.ts"
 import { toStoreError, transaction } from "./SqlFailure.ts"
-import { DatabaseFailure, type LogPage, type PlacedLog, StoreError } from "./Store.ts"
+import { DatabaseFailure, FoundLate, type LogPage, type PlacedLog, StoreError } from "./Store.ts"
 import * as StoredLogs from "./StoredLogs.ts"
 
 export interface EventTablesShape {
@@ -99,6 +102,8 @@ export const make = (
   /** The sources that are ready: none before `prepare`, and what is committed then is decoded later. */
   const ready = Ref.makeUnsafe<ReadonlyArray<string>>([])
   const ids = sources.map(({ id }) => id)
+  /** Sources to be fetched again, each from the block on that named a contract of it when blocks above were covered. */
+  const late = Ref.makeUnsafe<ReadonlyMap<string, number>>(new Map())
 
   const anybody = () => true
   const matched = (raw: RawBlock, number: number): ReadonlyArray<RpcLog> => {
@@ -156,14 +161,19 @@ export const make = (
         ) as ranges
         from ${name("coverage")} where level = 'events'
       )
-      select l.ranges::text as lost, coalesce(range_agg(int8range(b.number, b.number + 1)), '{}')::text as linked,
-        count(b.number) as blocks
+      select l.ranges::text as lost, count(b.number) as blocks,
+        -- A range without bounds would be all blocks.
+        coalesce(range_agg(int8range(b.number, b.number + 1)) filter (where b.number is not null), '{}')::text as linked
       from lost l left join ${name("blocks")} b on b.number <@ l.ranges
       where not isempty(l.ranges) group by l.ranges`
     if (open === undefined) return
     const { linked, lost } = open
     yield* remove(sql`block_number <@ ${linked}::int8multirange`)
     yield* sql`update ${name("event_sources")} set ranges = ranges - ${linked}::int8multirange`
+    // Another fork may come in their place.
+    yield* sql`
+      delete from ${name("event_children")} where block_number <@ ${linked}::int8multirange
+        and block_number > (select coalesce(finalized, -1) from ${name("sync_state")})`
     yield* sql`delete from ${name("blocks")} where number <@ ${linked}::int8multirange`
     yield* sql`update ${name("coverage")} set ranges = ranges - ${lost}::int8multirange where level = 'events'`
     yield* sql`
@@ -174,10 +184,30 @@ export const make = (
       from (select 1) one left join (select * from ${name("blocks")} order by number desc limit 1) tip on true`
   })
 
+  /** The blocks of which logs are stored. */
+  const withLogs = sql`coalesce((
+    select range_agg(r) from ${name("coverage")} c, unnest(c.ranges) r where c.level in ('proven', 'linked')
+  ), '{}')`
+
+  /** What was stored of a source before one of its contracts was known, where there are no logs to read it from. */
+  const forgetLate = Effect.gen(function* () {
+    for (const [id, from] of yield* Ref.get(late)) {
+      const [found] = yield* sql<{ readonly table_name: string; readonly gone: string }>`
+        select table_name, (ranges * int8multirange(int8range(${int8(from)}, null)) - ${withLogs})::text as gone
+        from ${name("event_sources")} where id = ${id}`
+      if (found === undefined) continue
+      const gone = sql`${found.gone}::int8multirange`
+      yield* sql`delete from ${name(found.table_name)} where block_number <@ ${gone}`
+      yield* sql`delete from ${name("undecoded")} where source_id = ${id} and block_number <@ ${gone}`
+      yield* sql`update ${name("event_sources")} set ranges = ranges - ${gone} where id = ${id}`
+    }
+  })
+
   const createAll = Effect.fnUntraced(
     function* (epoch: number) {
       yield* guard(epoch, [])
       for (const source of sources) yield* create(source)
+      yield* forgetLate
       yield* reopen
       yield* rows.load
     },
@@ -191,9 +221,7 @@ export const make = (
     const found = yield* sql<{ readonly ids: ReadonlyArray<string>; readonly missing: string }>`
       select array_agg(id) as ids, missing::text as missing
       from (
-        select s.id, (
-          select range_agg(r) from ${name("coverage")} c, unnest(c.ranges) r where c.level in ('proven', 'linked')
-        ) - s.ranges as missing
+        select s.id, ${withLogs} - s.ranges as missing
         from ${name("event_sources")} s where s.id = any(${texts(ids)}::text[])
       ) m
       where not isempty(missing)
@@ -218,27 +246,45 @@ export const make = (
     logs: ReadonlyArray<PlacedLog>,
     group: ReadonlySet<string>,
     ranges: ReadonlyArray<BlockRange.BlockRange>
-  ): Effect.fn.Return<void, SqlError> {
+  ): Effect.fn.Return<void, SqlError | StoreError> {
     const found = yield* rows.insert(logs, group)
-    for (const child of found) yield* decodeAbove(child, ranges)
+    if (found.length > 0) yield* decodeAbove(found)
     yield* cover([...group], ranges)
   })
 
-  /** A contract that is found below what is covered already: what it said there is stored. */
+  /** Contracts that are found below what is covered already: what they said there is stored, or else fetched again. */
   const decodeAbove = Effect.fnUntraced(function* (
+    found: ReadonlyArray<EventRows.Child>
+  ): Effect.fn.Return<void, SqlError | StoreError> {
+    const covered = yield* sql<{ readonly id: string; readonly kept: string; readonly gone: string }>`
+      select id, (ranges * ${withLogs})::text as kept, (ranges - ${withLogs})::text as gone
+      from ${name("event_sources")} where id = any(${texts(found.map(({ id }) => id))}::text[])`
+    const rangesOf = new Map(
+      covered.map(({ gone, id, kept }) => [id, { kept: Coverage.parse(kept), gone: Coverage.parse(gone) }])
+    )
+    const lowest = new Map<string, number>()
+    for (const { before = Number.POSITIVE_INFINITY, id, number } of found) {
+      const missed = rangesOf.get(id)?.gone.some(({ from, to }) => from < before && to >= number) ?? false
+      if (missed) lowest.set(id, Math.min(number, lowest.get(id) ?? number))
+    }
+    const [first] = lowest
+    if (first !== undefined) {
+      yield* Ref.set(late, lowest)
+      return yield* new StoreError({ reason: new FoundLate({ source: first[0], number: first[1] }) })
+    }
+    for (const child of found) yield* decodeStored(child, rangesOf.get(child.id)?.kept ?? [])
+  })
+
+  /** What a contract said in these ranges, of which the logs are stored. */
+  const decodeStored = Effect.fnUntraced(function* (
     { address, before = Number.POSITIVE_INFINITY, id, number }: EventRows.Child,
-    own: ReadonlyArray<BlockRange.BlockRange>
+    ranges: ReadonlyArray<BlockRange.BlockRange>
   ) {
     const source = sources.find((one) => one.id === id)
-    const [row] = yield* sql<{ readonly ranges: string }>`
-      select ranges::text as ranges from ${name("event_sources")} where id = ${id}`
-    const above = Coverage.parse(row?.ranges ?? "")
-      .flatMap((range) => BlockRange.subtract(range, own))
-      .filter(({ to }) => to > number)
     const topics = source === undefined ? [] : [source.topic0]
-    for (const range of above) {
+    for (const range of ranges) {
       const last = Math.min(range.to, before - 1)
-      for (let from = Math.max(range.from, number + 1); from <= last; ) {
+      for (let from = Math.max(range.from, number); from <= last; ) {
         const { logs, to } = yield* stored(
           BlockRange.make(from, last),
           [{ topics, addresses: [address] }],
@@ -254,10 +300,11 @@ export const make = (
     update ${name("event_sources")} set ranges = ranges + ${Coverage.text(ranges)}::int8multirange
     where id = any(${texts(covered)}::text[])`
 
-  const prepare = Effect.fnUntraced(function* (epoch: number) {
+  const prepareOnce = Effect.fnUntraced(function* (epoch: number) {
     if (sources.length === 0) return
     yield* Ref.set(ready, [])
     yield* createAll(epoch)
+    yield* Ref.set(late, new Map())
     let decoded = 0
     for (const { ids: group, range } of yield* Effect.mapError(owed, toStoreError("look for stored logs"))) {
       for (let from = range.from; from <= range.to; ) {
@@ -272,6 +319,10 @@ export const make = (
     if (yield* isIndexed) yield* index
     yield* Ref.set(ready, ids)
   })
+
+  /** Each time that a contract is found late there is less that was stored without it. */
+  const prepare = (epoch: number) =>
+    Effect.retry(prepareOnce(epoch), { while: ({ reason }) => reason._tag === "FoundLate" })
 
   /** By contract and block; built when a backfill is done, and at once for what is named later. */
   const index = Effect.gen(function* () {

@@ -293,6 +293,25 @@ export class OutOfOrder extends Schema.TaggedError<OutOfOrder>()("OutOfOrder", {
   }
 }
 
+/**
+ * A factory's contract was named below blocks of which only events are stored, and its own are not among them. They are
+ * fetched again.
+ */
+export class FoundLate extends Schema.TaggedError<FoundLate>()("FoundLate", {
+  /** Contract and event. */
+  source: Schema.String,
+  /** The block that names the contract. */
+  number: Schema.Finite
+}) {
+  readonly isRetryable = true
+  override get message(): string {
+    return (
+      `block ${this.number} names a contract of ${this.source}, and blocks above it were fetched without it: ` +
+      "their events are fetched again"
+    )
+  }
+}
+
 /** The database did not do as asked; `isRetryable` tells whether it may, later. */
 export class DatabaseFailure extends Schema.TaggedError<DatabaseFailure>()("DatabaseFailure", {
   operation: Schema.String,
@@ -318,6 +337,7 @@ export class StoreError extends Schema.TaggedError<StoreError>()("StoreError", {
     HandlerFailed,
     HandlersRefused,
     OutOfOrder,
+    FoundLate,
     DatabaseFailure
   ])
 }) {

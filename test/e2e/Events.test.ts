@@ -8,9 +8,10 @@ import { join } from "node:path"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Logger, type Redacted, Schedule } from "effect"
+import { Effect, Fiber, Layer, Logger, Random, type Redacted, Schedule } from "effect"
 import { SqlClient } from "effect/sql"
 import { createPublicClient, http, parseAbi } from "viem"
+import * as Traffic from "../../src/devnet/Traffic.ts"
 import { Sluice } from "../../src/Sluice.ts"
 import { market } from "../support/market.ts"
 import { rpc } from "../support/oracle.ts"
@@ -23,6 +24,10 @@ const pairLines = [
   "event Swap(address indexed sender, uint256 amount0In, uint256 amount1In, uint256 amount0Out, uint256 amount1Out, address indexed to)",
   "event Sync(uint112 reserve0, uint112 reserve1)"
 ] as const
+
+const pairCreated = parseAbi([
+  "event PairCreated(address indexed token0, address indexed token1, address pair, uint256 pairs)"
+])
 
 const abis = {
   erc20: parseAbi([
@@ -108,6 +113,7 @@ const pairs = (factory: string) => ({
     parameter: "pair"
   }
 })
+const own = (factory: string) => ({ factory: pairs(factory).factory })
 /** The same tables without a factory. */
 const anyPair = { name: "pair", abi: pairLines }
 
@@ -117,12 +123,57 @@ const contractsFile = Effect.fnUntraced(function* (path: string, contracts: Read
   return file
 })
 
+/** All columns of all rows, in order. */
+const everyRow = Effect.fnUntraced(function* (table: string) {
+  const sql = yield* SqlClient.SqlClient
+  const rows = yield* sql.unsafe<Record<string, unknown>>(
+    `select * from chain_31337.${table} order by block_number, log_index`
+  )
+  return rows.map((row) => Object.values(row).map(shown).join(" "))
+})
+
+/** The market with a second one after it, whose pairs are another factory's, and quiet blocks above. */
+const withStrangers = Effect.fnUntraced(function* (quietBlocks: number) {
+  const { factory, url } = yield* market(1)
+  yield* rpc(url, "evm_setAutomine", [false])
+  const miner = yield* rpc(url, "evm_mine").pipe(
+    Effect.schedule(Schedule.spaced("80 millis")),
+    Effect.forkChild
+  )
+  const traffic = yield* Traffic.run({ url, transactionsPerSecond: 60 }).pipe(
+    Random.withSeed("strangers"),
+    Effect.forkChild
+  )
+  const client = createPublicClient({ transport: http(url) })
+  const swaps = Effect.promise(() =>
+    client.getContractEvents({ abi: abis.pair, eventName: "Swap", fromBlock: 0n, strict: true })
+  )
+  const created = Effect.promise(() =>
+    client.getContractEvents({ abi: pairCreated, eventName: "PairCreated", fromBlock: 0n, strict: true })
+  )
+  const own = new Set((yield* created).map(({ args }) => args.pair.toLowerCase()))
+  yield* Effect.repeat(swaps, {
+    schedule: Schedule.spaced("200 millis"),
+    until: (found) => found.filter(({ address }) => !own.has(address.toLowerCase())).length >= 30
+  })
+  yield* Fiber.interrupt(traffic)
+  yield* Fiber.interrupt(miner)
+  yield* rpc(url, "anvil_dropAllTransactions")
+  yield* rpc(url, "anvil_mine", [quietBlocks])
+  const others = (yield* created).filter(({ args }) => !own.has(args.pair.toLowerCase()))
+  const strangers = others.map(({ args }) => args.pair.toLowerCase())
+  /** Where the second factory names its first pair. */
+  const second = { factory: others[0]?.address ?? "0x", named: Number(others[0]?.blockNumber) }
+  return { url, factory, second, strangers, head: Number(yield* rpc<string>(url, "eth_blockNumber")) }
+})
+
 const sync = (
   url: string,
   databaseUrl: Redacted.Redacted,
   options: {
     readonly contracts?: string
     readonly index?: "blocks" | "events" | "auto"
+    readonly startBlock?: number
     readonly endBlock: number
   }
 ) =>
@@ -187,30 +238,153 @@ describe("events as tables", () => {
     120_000
   )
 
-  it.effect("a factory with INDEX=events is refused, since its contracts are found on the way", () =>
-    Effect.gen(function* () {
-      const contracts = yield* contractsFile(yield* folder, [pairs(`0x${"fa".repeat(20)}`)])
-      const settings = {
-        profile: "anvil",
-        rpcUrls: ["http://localhost:1"],
-        contracts,
-        index: "events"
-      } as const
-      const error = yield* Effect.flip(Effect.scoped(Layer.build(Sluice.layer(settings))))
-      assert.include(error.message, "pair: has a factory, which needs INDEX=blocks")
-    })
+  it.live(
+    "a factory's contracts from eth_getLogs alone: the rows of INDEX=blocks, without those of strangers",
+    () =>
+      Effect.gen(function* () {
+        const { factory, head, strangers, url } = yield* withStrangers(80)
+        const databaseUrl = yield* Postgres.freshDatabase
+        const path = yield* folder
+        const contracts = yield* contractsFile(path, [
+          erc20,
+          pairs(factory),
+          { pack: "uniswap-v2", ...own(factory) },
+          { pack: "uniswap-v3" }
+        ])
+        const rows = Effect.gen(function* () {
+          yield* done
+          return yield* Effect.forEach(["pair_swap", "pair_sync", "uniswap_v2_swap"], everyRow)
+        })
+        const fromBlocks = yield* Effect.provide(
+          rows,
+          sync(url, yield* Postgres.freshDatabase, { contracts, endBlock: head })
+        )
+        const isStrange = (line: string) => strangers.some((address) => line.includes(address))
+        // In two processes, the second of which reads from the database which contracts there are.
+        const events = { contracts, index: "events" } as const
+        const half = Math.floor(head / 2)
+        yield* Effect.provide(done, sync(url, databaseUrl, { ...events, endBlock: half }))
+        const fromLogs = yield* Effect.provide(
+          Effect.gen(function* () {
+            const found = yield* rows
+            for (const table of ["pair_swap", "pair_sync"] as const) {
+              const chain = yield* onChain(url, table, head)
+              // Pairs of another factory have the same events.
+              assert.isAbove(chain.filter(isStrange).length, 10)
+              assert.deepStrictEqual(
+                yield* inTable(table),
+                chain.filter((line) => !isStrange(line))
+              )
+            }
+            const sql = yield* SqlClient.SqlClient
+            const { wrong } = plainSql(sql, "chain_31337")
+            assert.deepStrictEqual(yield* wrong(), [])
+            return found
+          }),
+          sync(url, databaseUrl, { ...events, endBlock: head })
+        )
+        assert.deepStrictEqual(fromLogs, fromBlocks)
+      }).pipe(Effect.provide(world)),
+    120_000
   )
 
   it.live(
-    "INDEX=auto takes the way that needs fewer bytes",
+    "a factory that is named later, and a lower start: what was fetched without its contracts is fetched again",
     () =>
       Effect.gen(function* () {
-        const { head, url } = yield* market(1100)
+        const { factory, head, url } = yield* withStrangers(80)
+        const path = yield* folder
+        const contracts = yield* contractsFile(path, [erc20, pairs(factory)])
+        const tables = ["pair_swap", "pair_sync", "erc20_transfer"]
+        const rows = Effect.andThen(done, Effect.forEach(tables, everyRow))
+        const run = <A, E>(
+          effect: Effect.Effect<A, E, Sluice | SqlClient.SqlClient>,
+          databaseUrl: Redacted.Redacted,
+          options: Partial<Parameters<typeof sync>[2]>
+        ) => Effect.provide(effect, sync(url, databaseUrl, { contracts, endBlock: head, ...options }))
+        const expected = yield* run(rows, yield* Postgres.freshDatabase, { index: "blocks" })
+
+        const named = yield* Postgres.freshDatabase
+        yield* contractsFile(path, [erc20])
+        yield* run(done, named, { index: "events" })
+        yield* contractsFile(path, [erc20, pairs(factory)])
+        assert.deepStrictEqual(yield* run(rows, named, { index: "events" }), expected)
+
+        // The pairs are named below: all that is above has to be asked for again.
+        const lowered = yield* Postgres.freshDatabase
+        yield* run(done, lowered, { index: "events", startBlock: 30 })
+        const [none] = yield* run(Effect.forEach(tables, everyRow), lowered, {
+          index: "events",
+          startBlock: 30
+        })
+        assert.deepStrictEqual(none, [])
+        assert.deepStrictEqual(yield* run(rows, lowered, { index: "events", startBlock: 0 }), expected)
+      }).pipe(Effect.provide(world)),
+    120_000
+  )
+
+  it.live(
+    "reorgs that take back the logs in which a factory names its contracts",
+    () =>
+      Effect.gen(function* () {
+        // The second factory's logs are not final yet.
+        const { head, second, strangers, url } = yield* withStrangers(1)
         const databaseUrl = yield* Postgres.freshDatabase
-        const contracts = yield* contractsFile(yield* folder, [erc20])
+        const contracts = yield* contractsFile(yield* folder, [erc20, pairs(second.factory)])
+        const layer = Layer.fresh(
+          Sluice.layer({ profile: "anvil", rpcUrls: [url], databaseUrl, contracts, index: "events" })
+        )
+        const children = Effect.gen(function* () {
+          const sql = yield* SqlClient.SqlClient
+          const [row] = yield* sql<{ readonly count: bigint }>`
+            select count(distinct address) as count from chain_31337.event_children`
+          return Number(row?.count)
+        })
+        const follows = Effect.gen(function* () {
+          const block = yield* rpc<{ readonly hash: string }>(url, "eth_getBlockByNumber", ["latest", false])
+          yield* Effect.flatMap(Sluice, ({ status }) => status).pipe(
+            Effect.repeat({
+              schedule: Schedule.spaced("20 millis"),
+              until: ({ store }) => store.tip?.hash === block.hash
+            }),
+            Effect.timeoutOrElse({ duration: "30 seconds", orElse: () => Effect.die("not followed") })
+          )
+        })
+        const ownSwaps = Effect.map(onChain(url, "pair_swap", head), (lines) =>
+          lines.filter((line) => strangers.some((address) => line.includes(address)))
+        )
+        yield* Effect.gen(function* () {
+          yield* follows
+          assert.isAbove((yield* ownSwaps).length, 20)
+          assert.deepStrictEqual(yield* inTable("pair_swap"), yield* ownSwaps)
+        }).pipe(Effect.provide(layer))
+        // The next process knows the contracts from the database.
+        yield* Effect.gen(function* () {
+          yield* rpc(url, "evm_mine")
+          yield* follows
+          assert.strictEqual(yield* children, strangers.length)
+          yield* rpc(url, "anvil_reorg", [head - second.named + 2, []])
+          yield* rpc(url, "evm_mine")
+          yield* follows
+          assert.strictEqual(yield* children, 0)
+          assert.deepStrictEqual(yield* everyRow("pair_swap"), [])
+          assert.deepStrictEqual(yield* everyRow("pair_sync"), [])
+        }).pipe(Effect.provide(layer))
+      }).pipe(Effect.provide(world)),
+    120_000
+  )
+
+  it.live(
+    "INDEX=auto takes the way that needs fewer bytes, with a factory too",
+    () =>
+      Effect.gen(function* () {
+        const { factory, head, url } = yield* market(1100)
+        const databaseUrl = yield* Postgres.freshDatabase
+        const contracts = yield* contractsFile(yield* folder, [erc20, pairs(factory)])
         yield* Effect.gen(function* () {
           yield* done
           yield* equal(url, "erc20_transfer", head)
+          yield* equal(url, "pair_swap", head)
           const { coverage } = (yield* (yield* Sluice).status).store
           assert.deepStrictEqual(coverage, [{ from: 0, to: head, level: "events" }])
         }).pipe(Effect.provide(sync(url, databaseUrl, { contracts, index: "auto", endBlock: head })))

@@ -263,6 +263,46 @@ describe("handlers", () => {
     120_000
   )
 
+  it.live(
+    "go on where INDEX became events and a contract is named later, over blocks that are not final",
+    () =>
+      Effect.gen(function* () {
+        // All trades are above what Anvil calls final.
+        const { head, url } = yield* market(1)
+        const databaseUrl = yield* Postgres.freshDatabase
+        const run = (contracts: ReadonlyArray<Contract.Contract>, options: Partial<SettingsOptions>) =>
+          Layer.fresh(
+            Sluice.layer(
+              { profile: "anvil", rpcUrls: [url], databaseUrl, finalityDepth: 60, ...options },
+              { contracts, handlers: [keepBalances], tables: [balances] }
+            )
+          )
+        const reaches = (endBlock: number, index: "blocks" | "events") =>
+          Effect.andThen(done, agree(url)).pipe(Effect.provide(run([token], { index, endBlock })))
+        yield* reaches(head - 8, "blocks")
+        yield* reaches(head - 5, "events")
+        yield* reaches(head - 3, "blocks")
+        yield* reaches(head, "events")
+        const wholeBlocks = Effect.gen(function* () {
+          const sql = yield* SqlClient.SqlClient
+          const [row] = yield* sql<{ readonly ranges: string }>`
+            select ranges::text as ranges from chain_31337.coverage where level = 'proven'`
+          return row?.ranges
+        })
+        // The same blocks again for the new contract, some of them from another fork.
+        yield* reorg(url, 2)
+        yield* Effect.gen(function* () {
+          yield* follows(url)
+          yield* agree(url)
+          assert.strictEqual(yield* wholeBlocks, `{[0,${head - 7}),[${head - 4},${head - 2})}`)
+          yield* reorg(url, 6)
+          yield* follows(url)
+          yield* agree(url)
+        }).pipe(Effect.provide(run([token, pair], { index: "events" })))
+      }).pipe(Effect.provide(world)),
+    120_000
+  )
+
   it.effect("of what is not indexed are refused at the start", () =>
     Effect.gen(function* () {
       const databaseUrl = yield* Postgres.freshDatabase

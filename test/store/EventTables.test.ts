@@ -3,15 +3,17 @@
  * broken off in between, after `prepare` each table is what the stored blocks' logs say.
  */
 import { assert, describe, layer } from "@effect/vitest"
-import { Effect, type Layer } from "effect"
+import { Effect, type Layer, Result } from "effect"
 import { SqlClient } from "effect/sql"
 import { parseAbiItem, toEventSelector } from "viem"
 import type { Hex, RawBlock, RpcLog } from "../../src/chain/Block.ts"
+import * as LogFilter from "../../src/chain/LogFilter.ts"
 import * as Table from "../../src/columns/Table.ts"
-import type { EventSource } from "../../src/events/EventSource.ts"
+import type { EventSource, SourceLog } from "../../src/events/EventSource.ts"
 import * as Columns from "../../src/store/Columns.ts"
 import * as EventTables from "../../src/store/EventTables.ts"
 import * as SqlStore from "../../src/store/SqlStore.ts"
+import type { LogPage } from "../../src/store/Store.ts"
 import * as blocks from "../support/blocks.ts"
 import * as PGliteTest from "../support/PGliteTest.ts"
 import * as Postgres from "../support/Postgres.ts"
@@ -64,7 +66,8 @@ const eventful = (chain: ReadonlyArray<RawBlock>, r: blocks.Random): ReadonlyArr
       ...receipt,
       logs: receipt.logs.map((log): RpcLog => {
         const kind = r.int(5)
-        const who = address(r.int(6))
+        // Higher up others are named, and speak, than below.
+        const who = address(r.int(6) + (Number(raw.block.number) < 50 ? 0 : 10 * r.int(2)))
         if (kind === 0) return log
         if (kind === 1) return { ...log, address: factory, topics: [topic.created, word(who)], data: "0x" }
         const data = kind === 2 && r.int(3) === 0 ? "0x12" : word(r.int(1e9).toString(16))
@@ -206,6 +209,138 @@ const life = (schema: string, seed: number) =>
     }
   })
 
+/** The logs of some blocks that pass the filters of the tables, strangers' among them. */
+const pageOf = (tables: EventTables.EventTablesShape, raws: ReadonlyArray<RawBlock>): LogPage => {
+  const last = raws.at(-1)
+  if (last === undefined) return assert.fail("a page without blocks")
+  const matchers = tables.filters.map(LogFilter.matcher)
+  const logs = raws.flatMap(({ block, receipts }) =>
+    receipts
+      .flatMap(({ logs }) => logs)
+      .filter((log) => matchers.some((matcher) => LogFilter.misfit(matcher, log) === undefined))
+      .map((log) => ({ log, number: Number(block.number), timestamp: Number(block.timestamp) }))
+  )
+  const [from, to] = [Number(raws[0]?.block.number), Number(last.block.number)]
+  const { hash, parentHash, timestamp } = last.block
+  const header = { number: to, hash, parentHash, timestamp: Number(timestamp) }
+  return { range: { from, to }, logs, last: header, bytes: 0 }
+}
+
+/**
+ * A random life of a deployment that stores only events: pages in any order, headers at the top, whole blocks now and
+ * then, other contracts, restarts, and forks. Whenever nothing is missing each table is what the chain says.
+ */
+const lifeOfPages = (schema: string, seed: number) =>
+  Effect.gen(function* () {
+    const r = blocks.random(seed)
+    const make = (from: number, salt: number, parentHash?: Hex) =>
+      eventful(
+        blocks.chain({
+          seed: seed * 100 + salt,
+          from,
+          count: 60 - from,
+          transactions: 2,
+          logs: 3,
+          ...(parentHash === undefined ? {} : { parentHash })
+        }),
+        r
+      )
+    let chain = make(0, 0)
+    let sources: ReadonlyArray<EventSource> = [...(choices[r.int(choices.length)] ?? [all])]
+    let deployment = yield* open(schema, sources)
+    let foundLate = 0
+    const settings = { from: r.int(3) > 0 ? 0 : r.int(30) }
+    /** What handlers and metrics get: never a log of a contract that no factory has named. */
+    const give = ({ blockNumber, log, source }: SourceLog) => {
+      if (source.emitters._tag !== "Children") return
+      const named = chain
+        .slice(0, blockNumber + 1)
+        .flatMap(({ receipts }) => receipts.flatMap(({ logs }) => logs))
+        .some(
+          ({ address: emitter, topics }) =>
+            emitter === factory && `0x${topics[1]?.slice(-40)}` === log.address
+        )
+      assert.isTrue(named, `a stranger's log in block ${blockNumber}`)
+    }
+    yield* deployment.tables.prepare(deployment.epoch)
+
+    /** Everything that is missing, in pieces in any order; a few pieces only, or all of it. */
+    const fill = Effect.fnUntraced(function* (pieces: number) {
+      for (let piece = 0; piece < pieces; piece++) {
+        const { epoch, store, tables } = deployment
+        const gaps = yield* store.gaps({ from: settings.from, to: 59 }, 100)
+        const gap = gaps[r.int(gaps.length)]
+        if (gap === undefined) return true
+        const from = r.int(3) > 0 ? gap.from : gap.from + r.int(gap.to - gap.from + 1)
+        const raws = chain.slice(from, Math.min(gap.to, from + r.int(12)) + 1)
+        // Above 50 headers are kept, as of what is not final.
+        const isPage = from < 50 && r.int(5) > 0
+        const taken = isPage ? raws.filter(({ block }) => Number(block.number) < 50) : raws
+        const page = isPage ? pageOf(tables, taken) : undefined
+        const own = isPage
+          ? []
+          : taken.map((raw) => {
+              const number = Number(raw.block.number)
+              const matched = tables.matched(raw, number)
+              const block = Columns.encode(raw, "linked", { matched, only: number >= 50 })
+              return "rows" in block ? block : assert.fail(block.message)
+            })
+        const appended = yield* Effect.result(
+          store.append({ epoch, blocks: own, pages: page === undefined ? [] : [page], finalized: undefined })
+        )
+        if (Result.isFailure(appended)) {
+          assert.strictEqual(appended.failure.reason._tag, "FoundLate")
+          foundLate++
+          yield* tables.prepare(epoch)
+          continue
+        }
+        for (const log of page === undefined ? [] : tables.logsOfPage(page)) give(log)
+        for (const block of own) for (const log of tables.logsOf(block)) give(log)
+      }
+      return (yield* deployment.store.gaps({ from: settings.from, to: 59 }, 1)).length === 0
+    })
+
+    for (let step = 0; step < 8; step++) {
+      switch (r.int(5)) {
+        case 0:
+        case 1: {
+          yield* fill(1 + r.int(8))
+          break
+        }
+        case 2: {
+          // While the headers are fetched again another fork may come, and nobody sees that it is one.
+          const [gap] = yield* deployment.store.gaps({ from: 50, to: 59 }, 1)
+          const isUnseen = gap?.from === 50 && gap.to === 59
+          const ancestor = isUnseen ? 49 : 45 + r.int(14)
+          if (!isUnseen) yield* deployment.store.rollback({ epoch: deployment.epoch, ancestor })
+          chain = [...chain.slice(0, ancestor + 1), ...make(ancestor + 1, step, chain[ancestor]?.block.hash)]
+          yield* deployment.tables.prepare(deployment.epoch)
+          break
+        }
+        case 3: {
+          sources = [...(choices[r.int(choices.length)] ?? [all])]
+          deployment = yield* open(schema, sources)
+          yield* deployment.tables.prepare(deployment.epoch)
+          break
+        }
+        case 4: {
+          settings.from = Math.min(settings.from, r.int(30))
+          deployment = yield* open(schema, sources)
+          yield* deployment.tables.prepare(deployment.epoch)
+          break
+        }
+      }
+      if (r.int(3) > 0) continue
+      yield* Effect.repeat(fill(1), { until: (isWhole) => isWhole })
+      assert.deepStrictEqual(
+        yield* actual(schema, sources),
+        expected(chain.slice(settings.from), sources),
+        `seed ${seed}, step ${step}`
+      )
+    }
+    return foundLate
+  })
+
 let schemas = 0
 
 const suite = (name: string, database: Layer.Layer<SqlClient.SqlClient, unknown>) =>
@@ -214,6 +349,15 @@ const suite = (name: string, database: Layer.Layer<SqlClient.SqlClient, unknown>
       for (let seed = 1; seed <= Number(process.env["TEST_EVENT_LIVES"] ?? 12); seed++) {
         it.effect(`a random life, seed ${seed}`, () => life(`events_${schemas++}`, seed))
       }
+      it.effect("random lives of pages, in which contracts are found late", () =>
+        Effect.gen(function* () {
+          let late = 0
+          for (let seed = 1; seed <= Number(process.env["TEST_EVENT_LIVES"] ?? 12); seed++) {
+            late += yield* lifeOfPages(`events_${schemas++}`, seed)
+          }
+          assert.isAbove(late, 0)
+        })
+      )
     })
   })
 
