@@ -49,6 +49,21 @@ export interface Mismatch {
   readonly theirs: Hex
 }
 
+/** Why two neighbours do not fit. */
+interface Misfit {
+  readonly mismatch: Mismatch
+  readonly detail: string
+}
+
+/** What cannot be committed where it does not fit, and who sent it. */
+interface Lost {
+  readonly endpoint: string
+  readonly method: string
+  readonly range: BlockRange.BlockRange
+  readonly load: Load
+  readonly attempt: number
+}
+
 /** The chain shows another block at a height that was final. Nothing is written any more. */
 export class FinalityViolation extends Schema.TaggedError<FinalityViolation>()("FinalityViolation", {
   number: Schema.Finite,
@@ -160,80 +175,93 @@ const make = Effect.gen(function* () {
       const hashAt = (number: number) => Effect.map(headerAt(number), (header) => header?.hash)
 
       /**
-       * A reorg, or somebody's slip: the blocks from `at` on are then given back, and the rest goes on. A walk that
-       * cannot be finished ends the run.
+       * A reorg, or somebody's slip: what does not fit is then given back, and the rest goes on. A walk that cannot be
+       * finished ends the run.
        */
       const misfit = Effect.fnUntraced(function* (
-        fetched: Extract<Fetched, { readonly _tag: "Blocks" }>,
-        at: number,
-        mismatch: Mismatch,
-        detail: string
+        { endpoint, method, ...lost }: Lost,
+        { detail, mismatch }: Misfit
       ) {
         const walked = yield* Effect.result(rollback(mismatch))
         if (Result.isFailure(walked)) return Step.Stop({ error: walked.failure })
         if (Option.isSome(walked.success)) return walked.success.value
-        const fault = new ProviderFault({
-          endpoint: fetched.endpoint,
-          method: "eth_getBlockByNumber",
-          reason: new Inconsistent({ check: "parent hash", detail })
-        })
+        const reason = new Inconsistent({ check: "parent hash", detail })
+        const fault = new ProviderFault({ endpoint, method, reason })
         yield* source.report(fault)
-        const lost = fetched.blocks.filter(({ number }) => number >= at)
-        return Step.GiveBack({
-          range: BlockRange.make(at, fetched.plan.range.to),
-          from: "results",
-          load: loadOf(lost),
-          attempt: fetched.plan.attempt,
-          fault
-        })
+        return Step.GiveBack({ ...lost, from: "results", fault })
       })
 
-      const blocks = Effect.fnUntraced(function* (fetched: Extract<Fetched, { readonly _tag: "Blocks" }>) {
+      /** Where the block above this one is stored already and is not its child. */
+      const misfitAbove = Effect.fnUntraced(function* (number: number, hash: Hex) {
+        const above = yield* headerAt(number + 1)
+        if (above === undefined || above.parentHash === hash) return undefined
+        const [seen] = yield* source.headers([number + 1])
+        const mismatch = { number: number + 1, ours: above.hash, theirs: seen?.hash ?? above.hash }
+        return { mismatch, detail: `block ${number} is ${hash}, expected ${above.parentHash}` }
+      })
+
+      const misfitBelow = (number: number, parentHash: Hex, ours: Hex): Misfit => ({
+        mismatch: { number: number - 1, ours, theirs: parentHash },
+        detail: `block ${number} has parent ${parentHash}, expected ${ours}`
+      })
+
+      const blocks = Effect.fnUntraced(function* ({
+        blocks,
+        endpoint,
+        plan,
+        span
+      }: Extract<Fetched, { readonly _tag: "Blocks" }>) {
+        const lostFrom = (at: number): Lost => ({
+          endpoint,
+          method: "eth_getBlockByNumber",
+          range: BlockRange.make(at, plan.range.to),
+          load: loadOf(blocks.filter(({ number }) => number >= at)),
+          attempt: plan.attempt
+        })
         const steps: Array<Step> = []
-        for (const block of fetched.blocks) {
+        for (const block of blocks) {
           const below = block.number > 0 ? yield* hashAt(block.number - 1) : undefined
           if (below !== undefined && below !== block.parentHash) {
-            const detail = `block ${block.number} has parent ${block.parentHash}, expected ${below}`
-            const mismatch = { number: block.number - 1, ours: below, theirs: block.parentHash }
-            return [...steps, yield* misfit(fetched, block.number, mismatch, detail)]
+            const found = misfitBelow(block.number, block.parentHash, below)
+            return [...steps, yield* misfit(lostFrom(block.number), found)]
           }
           recent.push(block)
-          steps.push(Step.Append({ block, span: fetched.span }))
+          steps.push(Step.Append({ block, span }))
         }
-        const top = fetched.blocks.at(-1)
-        if (!fetched.plan.seam || top === undefined) return steps
-        const above = yield* headerAt(top.number + 1)
-        if (above === undefined || above.parentHash === top.hash) return steps
-        const [seen] = yield* source.headers([top.number + 1])
-        const mismatch = { number: top.number + 1, ours: above.hash, theirs: seen?.hash ?? above.hash }
-        const detail = `block ${top.number} is ${top.hash}, expected ${above.parentHash}`
+        const top = blocks.at(-1)
+        const above = plan.seam && top !== undefined ? yield* misfitAbove(top.number, top.hash) : undefined
+        if (top === undefined || above === undefined) return steps
         // The top one cannot be committed below a block that is not its child.
         recent.forget(top.number)
-        return [...steps.slice(0, -1), yield* misfit(fetched, top.number, mismatch, detail)]
+        return [...steps.slice(0, -1), yield* misfit(lostFrom(top.number), above)]
       })
 
-      /** What is final is not linked block by block; only where a block is stored above it the two have to fit. */
+      /** What is final is not linked block by block; only where a block is stored beside it the two have to fit. */
       const events = Effect.fnUntraced(function* ({
         endpoint,
         page,
         plan,
         span
       }: Extract<Fetched, { readonly _tag: "Events" }>) {
-        const above = plan.seam ? yield* headerAt(page.range.to + 1) : undefined
-        if (above === undefined || above.parentHash === page.last.hash) return [Step.Cover({ page, span })]
-        const detail = `block ${page.range.to} is ${page.last.hash}, expected ${above.parentHash}`
-        const reason = new Inconsistent({ check: "parent hash", detail })
-        const fault = new ProviderFault({ endpoint, method: "eth_getLogs", reason })
-        yield* source.report(fault)
-        return [
-          Step.GiveBack({
-            range: plan.range,
-            from: "results",
-            load: loadOf([page]),
-            attempt: plan.attempt,
-            fault
-          })
-        ]
+        const { from, to } = page.range
+        const lost = {
+          endpoint,
+          method: "eth_getLogs",
+          range: plan.range,
+          load: loadOf([page]),
+          attempt: plan.attempt
+        }
+        const below = from > 0 ? yield* hashAt(from - 1) : undefined
+        if (below !== undefined) {
+          // Who was away for long may have a block that was replaced before what is above it was final.
+          const [first] = yield* source.headers([from])
+          if (first === undefined) return yield* lagging(from)
+          if (first.parentHash !== below) {
+            return [yield* misfit(lost, misfitBelow(from, first.parentHash, below))]
+          }
+        }
+        const above = plan.seam ? yield* misfitAbove(to, page.last.hash) : undefined
+        return [above === undefined ? Step.Cover({ page, span }) : yield* misfit(lost, above)]
       })
 
       const verify = Effect.fnUntraced(function* (number: number, head: BlockHeader) {

@@ -375,6 +375,37 @@ describe("events as tables", () => {
   )
 
   it.live(
+    "from eth_getLogs alone, after a reorg that was final before anybody saw it",
+    () =>
+      Effect.gen(function* () {
+        const { head, url } = yield* market(1)
+        const databaseUrl = yield* Postgres.freshDatabase
+        const contracts = yield* contractsFile(yield* folder, [erc20, anyPair])
+        const options = { profile: "anvil", rpcUrls: [url], databaseUrl, contracts, index: "events" } as const
+        const follows = Effect.gen(function* () {
+          const block = yield* rpc<{ readonly hash: string }>(url, "eth_getBlockByNumber", ["latest", false])
+          yield* Effect.flatMap(Sluice, ({ status }) => status).pipe(
+            Effect.repeat({
+              schedule: Schedule.spaced("20 millis"),
+              until: ({ store }) => store.tip?.hash === block.hash
+            }),
+            Effect.timeoutOrElse({ duration: "30 seconds", orElse: () => Effect.die("not followed") })
+          )
+          yield* equal(url, "erc20_transfer", head)
+          yield* equal(url, "pair_swap", head)
+        })
+        yield* Effect.provide(follows, Layer.fresh(Sluice.layer(options)))
+        const before = yield* onChain(url, "erc20_transfer", head)
+        yield* rpc(url, "anvil_reorg", [20, []])
+        // What came in the place of those blocks is below what Anvil calls final.
+        yield* rpc(url, "anvil_mine", [150])
+        assert.isBelow((yield* onChain(url, "erc20_transfer", head)).length, before.length)
+        yield* Effect.provide(follows, Layer.fresh(Sluice.layer(options)))
+      }).pipe(Effect.provide(world)),
+    120_000
+  )
+
+  it.live(
     "INDEX=auto takes the way that needs fewer bytes, with a factory too",
     () =>
       Effect.gen(function* () {
