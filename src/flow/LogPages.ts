@@ -10,6 +10,7 @@
 import { Effect, Stream } from "effect"
 import type { BlockRange } from "../chain/BlockRange.ts"
 import type { LogFilter } from "../chain/LogFilter.ts"
+import * as LogMemory from "../chain/LogMemory.ts"
 import * as LogParser from "../chain/LogParser.ts"
 import { HeadLag, Inconsistent, ProviderFault } from "../rpc/ProviderFault.ts"
 import type { ChainSource } from "../source/ChainSource.ts"
@@ -21,8 +22,8 @@ export interface FetchedPage {
   readonly page: LogPage
 }
 
-/** Memory of a log, roughly: nine strings. */
-const logBytes = 1024
+/** Memory of a page beside its logs, roughly. */
+const fixedBytes = 1024
 
 /** Filters asked for at the same time. */
 const filtersInFlight = 4
@@ -84,7 +85,8 @@ export const make =
         last = { log, number, timestamp }
         placed.push(last)
       }
-      const page = { range, logs: placed, last: end.last, bytes: 1024 + placed.length * logBytes }
+      const bytes = placed.reduce((sum, { log }) => sum + LogMemory.bytesOf(log), fixedBytes)
+      const page = { range, logs: placed, last: end.last, bytes }
       return { endpoint: end.endpoint, page }
     })
 

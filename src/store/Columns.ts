@@ -19,6 +19,7 @@ import type {
   RpcTransaction,
   RpcWithdrawal
 } from "../chain/Block.ts"
+import * as LogMemory from "../chain/LogMemory.ts"
 import { type ColumnWriter, Refusals } from "../columns/ColumnWriter.ts"
 import * as TableWriter from "../columns/TableWriter.ts"
 import * as Timestamp from "../columns/Timestamp.ts"
@@ -62,9 +63,6 @@ export interface Kept {
   readonly only?: boolean
 }
 
-/** Memory of a log that is kept for its event, roughly: seven strings. */
-const matchedBytes = 1024
-
 export const encode = (
   raw: RawBlock,
   level: ProofLevel,
@@ -93,7 +91,10 @@ export const encode = (
     coverage: only ? "events" : level,
     transactions: only ? 0 : block.transactions.length,
     logs: logCount,
-    bytes: rows.reduce((sum, { buffer }) => sum + buffer.length, fixedBytes + matched.length * matchedBytes),
+    bytes: matched.reduce(
+      (sum, log) => sum + LogMemory.bytesOf(log),
+      rows.reduce((sum, { buffer }) => sum + buffer.length, fixedBytes)
+    ),
     rows,
     matched
   }
