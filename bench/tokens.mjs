@@ -5,7 +5,7 @@
  * - *steady*: so many events a second for so many minutes with flushes by the clock, and bursts of 10,000 with silence
  *   after them; the memory is looked at.
  * - *rate*: as many events as it takes, one block after another, flushes by the clock.
- * - *warm*: a start over 1,000,000 events of the last day.
+ * - *warm*: a start over 1,000,000 events of the last day, from the event tables and from the checkpoint.
  *
  * Events are handed over as they are after a commit; the event tables are filled for *warm* alone. Exits with 1 when a
  * bar was missed.
@@ -16,6 +16,7 @@ import { SqlClient } from "effect/sql"
 import * as Fence from "../dist/store/Fence.js"
 import * as Postgres from "../dist/store/Postgres.js"
 import * as SqlStore from "../dist/store/SqlStore.js"
+import { blocks } from "../dist/store/Tables.js"
 import * as TokenMetrics from "../dist/tokens/TokenMetrics.js"
 import { start as startPostgres } from "./postgres.mjs"
 import { note, print } from "./print.mjs"
@@ -34,6 +35,10 @@ const { values } = parseArgs({
 })
 
 const schema = "sluice_bench"
+/** Columns of a block that metrics do not look at. */
+const blockConstants = Object.entries(blocks.columns).filter(
+  ([name, { nullable }]) => !nullable && !["number", "hash", "parent_hash", "timestamp"].includes(name)
+)
 const tokens = Number(values.tokens)
 /** Seconds of a block. */
 const pace = 2
@@ -122,6 +127,9 @@ const setUp = Effect.gen(function* () {
     primary key (block_number, log_index))`)
   yield* sql.unsafe(`create table ${schema}.uniswap_v3_swap (${place}, sender bytea, recipient bytea,
     amount0 numeric(78,0), amount1 numeric(78,0), primary key (block_number, log_index))`)
+  yield* sql.unsafe(
+    `create table ${schema}.blocks_all partition of ${schema}.blocks for values from (0) to (1000000000)`
+  )
   const transaction = yield* Fence.make(schema, "keep token metrics")
   const { lease } = yield* store.acquireLease({ holder: "bench", duration: 3_600_000, evenIfHeld: true })
   const service = TokenMetrics.make({
@@ -137,6 +145,13 @@ const setUp = Effect.gen(function* () {
 
 const first = 1_700_000_000
 
+/** As a commit does, as far as metrics look. @param {SqlClient.SqlClient} sql @param {import("../dist/tokens/TokenEvent.js").AsOf} block */
+const storeBlock = (sql, { hash, number, timestamp }) =>
+  sql.unsafe(`
+    insert into ${schema}.blocks (number, hash, parent_hash, timestamp, ${blockConstants.map(([name]) => name)})
+    values (${number}, decode('${hash.slice(2)}', 'hex'), '', to_timestamp(${timestamp}),
+      ${blockConstants.map(([, { type }]) => (type === "bytea" ? "''" : type === "timestamptz" ? "now()" : "0"))})`)
+
 /** All tokens have moved, over the last hour. @param {TokenMetrics.TokenMetrics["Service"]} metrics @param {number} epoch */
 const fill = Effect.fnUntraced(function* (metrics, epoch) {
   yield* metrics.start(epoch, block(0, first))
@@ -151,15 +166,21 @@ const fill = Effect.fnUntraced(function* (metrics, epoch) {
 })
 
 const flush = Effect.gen(function* () {
-  const { epoch, service } = yield* setUp
+  const { epoch, service, sql } = yield* setUp
   const metrics = yield* service
   let at = yield* fill(metrics, epoch)
   const state = yield* metrics.state
   print(`${state.tokens.size} tokens in memory, ${memory().toFixed(0)} MiB`)
   print(`first flush of all: ${(yield* millis(metrics.flush)).toFixed(0)} ms`)
   yield* metrics.fullFlush
+  yield* storeBlock(sql, at)
+  const begin = performance.now()
+  const all = yield* metrics.checkpoint
+  print(
+    `first checkpoint: ${all.tokens} tokens, ${(all.bytes / 2 ** 20).toFixed(1)} MiB in ${(performance.now() - begin).toFixed(0)} ms`
+  )
   /** @type {Array<number>} */
-  const [delta, full] = [[], []]
+  const [delta, full, saved, sizes] = [[], [], [], []]
   for (let round = 0; round < Number(values.flushes); round++) {
     // A minute: twelve flushes, and one of all.
     for (let i = 0; i < 12; i++) {
@@ -174,9 +195,16 @@ const flush = Effect.gen(function* () {
       delta.push(yield* millis(metrics.flush))
     }
     full.push(yield* millis(metrics.fullFlush))
+    // As of the newest block: with blocks of a flush each, the last undo window would be all of the minutes before.
+    yield* storeBlock(sql, at)
+    const start = performance.now()
+    const { bytes } = yield* metrics.checkpoint
+    saved.push(performance.now() - start)
+    sizes.push(bytes / 2 ** 10)
   }
   print(`delta flush of ${values.touched}: ${spread(delta)}`)
   print(`full flush: ${spread(full)}`)
+  print(`checkpoint after a minute: ${spread(saved)}, ${median(sizes).toFixed(0)} KiB`)
   promise("a delta flush takes less than 50 ms", median(delta) < 50)
   promise("a full flush takes less than 300 ms", median(full) < 300)
 })
@@ -271,13 +299,25 @@ const warm = Effect.gen(function* () {
   yield* sql.unsafe(`analyze ${schema}.erc20_transfer`)
   const last = Math.floor((count - 1) / perBlock)
   const tip = block(last, first + last * 12)
-  for (const what of ["first start, with all rows to write", "start"]) {
+  for (let number = last - 100; number <= last; number++) {
+    const { hash, timestamp } = block(number, first + number * 12)
+    yield* storeBlock(sql, { number, hash, timestamp })
+  }
+  const whole = "start from the event tables"
+  for (const what of ["first start, with all rows to write", whole, "start from the checkpoint", whole]) {
     const metrics = yield* service
+    if (what === whole) yield* sql.unsafe(`update ${schema}.token_checkpoint set state_number = null`)
     const took = yield* millis(metrics.start(epoch, tip))
     const state = yield* metrics.state
     print(
       `${what}, over ${count} events: ${(took / 1000).toFixed(2)} s, ${state.tokens.size} tokens in memory, ` +
         `${memory().toFixed(0)} MiB`
+    )
+    if (what !== whole) continue
+    const begin = performance.now()
+    const { bytes, tokens: written } = yield* metrics.checkpoint
+    print(
+      `checkpoint of all: ${written} tokens, ${(bytes / 2 ** 20).toFixed(1)} MiB in ${(performance.now() - begin).toFixed(0)} ms`
     )
   }
 })

@@ -123,6 +123,13 @@ export const declarations = {
     default: value("60s"),
     doc: "Time between two looks at all tokens: they are counted anew and compared with what was written."
   }),
+  tokenCheckpointInterval: required({
+    env: "TOKEN_CHECKPOINT_INTERVAL",
+    group: "Events",
+    kind: Kind.duration({ minimum: "1s", maximum: "1d" }),
+    default: value("5m"),
+    doc: "Time between two checkpoints of token metrics. A start reads the last one and the events since; all that moved in between is written each time."
+  }),
   flushBatchSize: required({
     env: "FLUSH_BATCH_SIZE",
     group: "Events",

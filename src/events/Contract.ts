@@ -100,7 +100,7 @@ const isLines = (abi: Abi | Lines): abi is Lines => abi.every((one) => typeof on
 const ownTables = new Set(
   `blocks transactions logs withdrawals coverage sync_state lease feed removed_blocks endpoints migrations undecoded
   event_sources event_children undo_tables handlers handler_state token_metrics pair_metrics token_candles
-  token_checkpoint`.split(/\s+/)
+  token_checkpoint token_states`.split(/\s+/)
 )
 const isOwn = (table: string): boolean =>
   ownTables.has(table) || /^(undo|blocks|transactions|logs|withdrawals)_\d+$/.test(table)

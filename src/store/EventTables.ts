@@ -36,6 +36,7 @@ import type { Participant } from "./Participant.ts"
 import { toStoreError, transaction } from "./SqlFailure.ts"
 import { DatabaseFailure, FoundLate, type LogPage, type PlacedLog, StoreError } from "./Store.ts"
 import * as StoredLogs from "./StoredLogs.ts"
+import * as TokenTables from "./TokenTables.ts"
 
 export interface EventTablesShape {
   readonly sources: ReadonlyArray<EventSource>
@@ -127,6 +128,7 @@ export const make = (
       owned.some((row) => row.id === id && row.fingerprint === fingerprint && row.table_name === table.name)
     )
       return
+    yield* TokenTables.voidState(sql, schema)
     // Rows of a source that was described otherwise are not this one's.
     for (const row of owned) yield* sql`drop table if exists ${name(row.table_name)}`
     yield* sql`delete from ${name("event_sources")} where id = ${id} or table_name = ${table.name}`
@@ -168,6 +170,7 @@ export const make = (
       where not isempty(l.ranges) group by l.ranges`
     if (open === undefined) return
     const { linked, lost } = open
+    yield* TokenTables.voidState(sql, schema)
     yield* remove(sql`block_number <@ ${linked}::int8multirange`)
     yield* sql`update ${name("event_sources")} set ranges = ranges - ${linked}::int8multirange`
     // Another fork may come in their place.
@@ -236,6 +239,7 @@ export const make = (
       const { logs, to } = yield* stored(range, wanted(sources.filter(({ id }) => group.has(id))), page)
       const part = BlockRange.make(range.from, to)
       yield* absorb(logs, group, [part])
+      yield* TokenTables.voidState(sql, schema)
       return { logs: logs.length, to }
     },
     transaction(sql, "decode stored logs")

@@ -15,6 +15,7 @@ import type { Partitions } from "./Partitions.ts"
 import * as Rows from "./Rows.ts"
 import { transaction } from "./SqlFailure.ts"
 import { type Store, StoreError } from "./Store.ts"
+import * as TokenTables from "./TokenTables.ts"
 
 export type ReplaceMethods = Pick<Store["Service"], "replace" | "recount">
 
@@ -72,6 +73,7 @@ export const make = ({
         (select count(*) from l) as logs, (select count(*) from w) as withdrawals`
     yield* inserts(blocks)
     for (const participant of participants) yield* participant.replace(range, blocks)
+    yield* TokenTables.voidState(sql, schema)
     const more = (count: (block: EncodedBlock) => number, less: bigint | undefined) =>
       int8(blocks.reduce((n, block) => n + count(block), 0) - Number(less ?? 0))
     const covered = Coverage.byLevel(blocks)

@@ -5,7 +5,19 @@
  *
  * `token_metrics` and `pair_metrics` have a row for each address and window, so that the top of a window by a measure
  * is the end of an index: rows whose measure is 0 are in none. Every row says as of which block it holds.
+ *
+ * `token_states` is the state that metrics are kept from, as of the block in `token_checkpoint.state_number`; see
+ * `tokens/Checkpoint`. `voids` counts what changes events below the newest block: whoever does so adds one in the same
+ * transaction (`voidState`), and a state of before is not used any more. Rows were written with what was known of
+ * `written_voids` of them.
  */
+import type { Effect } from "effect"
+import type { SqlClient } from "effect/sql"
+import type { SqlError } from "effect/sql/SqlError"
+
+/** Events below the newest block change with this transaction. */
+export const voidState = (sql: SqlClient.SqlClient, schema: string): Effect.Effect<unknown, SqlError> =>
+  sql`update ${sql(`${schema}.token_checkpoint`)} set voids = voids + 1`
 
 /** `schema` has been checked to need no quotes (see `Settings`). */
 export const createTables = (schema: string): ReadonlyArray<string> => [
@@ -73,7 +85,28 @@ export const createTables = (schema: string): ReadonlyArray<string> => [
     timestamp int8,
     checked_number int8,
     checked_hash bytea,
-    checked_timestamp int8
+    checked_timestamp int8,
+    voids int8 not null default 0,
+    written_voids int8 not null default 0,
+    state_generation int8 not null default 0,
+    state_number int8,
+    state_hash bytea,
+    state_timestamp int8,
+    state_known_from int8,
+    state_voids int8,
+    state_format text
   )`,
+  `create table "${schema}"."token_states" (
+    address bytea not null,
+    generation int8 not null,
+    last_block int8 not null,
+    last_time int8 not null,
+    transfers boolean not null,
+    trades boolean not null,
+    body bytea,
+    primary key (address, generation)
+  )`,
+  // Addresses do not compress.
+  `alter table "${schema}"."token_states" alter column body set storage external`,
   `insert into "${schema}"."token_checkpoint" default values`
 ]

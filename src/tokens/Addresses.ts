@@ -38,6 +38,22 @@ export class Addresses {
       for (const end = at + 8; at < end; at++) word = (word << 4) | (digitOf[address.charCodeAt(at)] ?? 0)
       key[i] = word
     }
+    return this.internKey()
+  }
+
+  /** The same of 20 bytes. */
+  internBytes(bytes: DataView, at: number): number {
+    for (let i = 0; i < words; i++) this.key[i] = bytes.getUint32(at + i * 4)
+    return this.internKey()
+  }
+
+  /** Puts the 20 bytes of an address there. */
+  write(id: number, into: DataView, at: number): void {
+    for (let i = 0; i < words; i++) into.setUint32(at + i * 4, this.keys[id * words + i] ?? 0)
+  }
+
+  private internKey(): number {
+    const { key } = this
     const mask = this.slots.length - 1
     let slot = hash(key, 0) & mask
     for (let id = this.slots[slot] ?? 0; id !== 0; id = this.slots[slot] ?? 0) {

@@ -23,7 +23,7 @@ const reloaded = counter(
   "Tokens that were read back from the event tables after they had been dropped, or after a rollback."
 )
 
-export const flushKinds = ["delta", "full", "rollback"] as const
+export const flushKinds = ["delta", "full", "rollback", "checkpoint"] as const
 export type FlushKind = (typeof flushKinds)[number]
 
 export const standing = (tokens: number, waiting: number): Effect.Effect<void> =>

@@ -59,6 +59,14 @@ export class Seen {
     return count
   }
 
+  /** Each address with when it last sent and received. */
+  forEach(take: (address: number, sent: number, received: number) => void): void {
+    for (let at = 0; at < this.entries.length; at += stride) {
+      const address = this.entries[at] ?? 0
+      if (address !== 0) take(address, this.entries[at + sender] ?? 0, this.entries[at + receiver] ?? 0)
+    }
+  }
+
   /** Gives all addresses back. */
   close(): void {
     for (let at = 0; at < this.entries.length; at += stride) {

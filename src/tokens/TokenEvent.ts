@@ -43,3 +43,20 @@ export type TokenEvent = Transfer | Trade
 
 /** Whose metrics an event changes. */
 export const addressOf = (event: TokenEvent): Hex => (event._tag === "Transfer" ? event.token : event.pair)
+
+/** Events in their order, by block. */
+export const blocksOf = (
+  events: ReadonlyArray<TokenEvent>
+): ReadonlyArray<{
+  readonly number: number
+  readonly timestamp: number
+  readonly events: ReadonlyArray<TokenEvent>
+}> => {
+  const blocks: Array<{ number: number; timestamp: number; events: Array<TokenEvent> }> = []
+  for (const event of events) {
+    const last = blocks.at(-1)
+    if (last?.number === event.blockNumber) last.events.push(event)
+    else blocks.push({ number: event.blockNumber, timestamp: event.timestamp, events: [event] })
+  }
+  return blocks
+}

@@ -62,6 +62,7 @@ export const layer: Layer.Layer<never, never, Settings | SqlClient.SqlClient> = 
       transaction: yield* Fence.make(settings.databaseSchema, "write token metrics"),
       flushInterval: settings.tokenFlushInterval,
       fullFlushInterval: settings.tokenFullFlushInterval,
+      checkpointInterval: settings.tokenCheckpointInterval,
       flushBatchSize: settings.flushBatchSize,
       pruneThreshold: settings.tokenPruneThreshold
     })

@@ -136,8 +136,14 @@ export const make = (sql: SqlClient.SqlClient, schema: string) => {
       for (const table of ["token_metrics", "pair_metrics", "token_candles"])
         yield* sql`delete from ${name(table)}`
     }),
-    /** All rows hold as of this block; `checked` says that they were counted anew. */
-    checkpoint: ({ hash, number, timestamp }: AsOf, checked: boolean): Effect.Effect<unknown, SqlError> => {
+    /**
+     * All rows hold as of this block, with so many changes below it; `checked` says that they were counted anew.
+     */
+    checkpoint: (
+      { hash, number, timestamp }: AsOf,
+      voids: number,
+      checked: boolean
+    ): Effect.Effect<unknown, SqlError> => {
       const [n, h, t] = [
         PgTypes.int8(BigInt(number)),
         PgTypes.bytea(toBytes(hash)),
@@ -145,7 +151,8 @@ export const make = (sql: SqlClient.SqlClient, schema: string) => {
       ]
       const full = sql`, checked_number = ${n}, checked_hash = ${h}, checked_timestamp = ${t}`
       return sql`
-        update ${name("token_checkpoint")} set number = ${n}, hash = ${h}, timestamp = ${t}
+        update ${name("token_checkpoint")} set number = ${n}, hash = ${h}, timestamp = ${t},
+          written_voids = ${PgTypes.int8(BigInt(voids))}
         ${checked ? full : sql.literal("")}`
     }
   }

@@ -95,6 +95,20 @@ export const make = (sql: SqlClient.SqlClient, schema: string, sources: Readonly
     )
   }
 
+  /** Whose events there are in a range. */
+  const moved = ({ after, from, to }: EventRange): Effect.Effect<ReadonlyArray<Hex>, SqlError> => {
+    if (sources.length === 0 || from > to) return Effect.succeed([])
+    const parts = sources.map(
+      (source) => sql`
+        select distinct contract from ${name(source)}
+        where block_number between ${int8(from)} and ${int8(to)}
+          and block_timestamp > to_timestamp(${PgTypes.float8(after)})`
+    )
+    return Effect.map(sql<{ readonly contract: Uint8Array }>`${union(parts)}`, (rows) =>
+      rows.map(({ contract }) => Rows.toHex(contract))
+    )
+  }
+
   /** The first event at or after a block: its block and time. */
   const probe = (source: TokenSource, from: number) =>
     Effect.map(
@@ -205,7 +219,7 @@ export const make = (sql: SqlClient.SqlClient, schema: string, sources: Readonly
       group by 1, 2`
   })
 
-  return { page, scan, firstBlock, lastPrices, existing, rebuildCandles }
+  return { page, scan, moved, firstBlock, lastPrices, existing, rebuildCandles }
 }
 
 const toEvent = (row: EventRow): TokenEvent => {

@@ -31,7 +31,8 @@ export interface Token {
   readonly loadedAt: number
 }
 
-interface TokenUndo {
+/** What one block did to one token. */
+export interface TokenUndo {
   readonly token: Token
   readonly created: boolean
   readonly lastBlock: number
@@ -70,13 +71,15 @@ export interface StateRollback {
 
 export class TokenState {
   private readonly undoBlocks: number
-  private readonly knownFrom: number
+  readonly knownFrom: number
   readonly addresses = new Addresses()
   readonly tokens = new Map<Hex, Token>()
   /** Oldest first; only blocks that changed something. */
   private undo: Array<BlockUndo> = []
   /** Blocks up to this one are not taken back. */
   private floor: Moment
+  /** Blocks above this one can be taken back until it is let go of. */
+  private held = Number.POSITIVE_INFINITY
   /** What metrics hold as of; undefined before the first `advance`. */
   asOf: AsOf | undefined
 
@@ -108,6 +111,24 @@ export class TokenState {
       const token = this.tokens.get(address) ?? this.create(address, at)
       this.change(token, event, undefined, true)
     }
+  }
+
+  /** Blocks above this one are kept with what they changed. */
+  get settledTo(): number {
+    return Math.max(this.floor.number, this.settling((this.asOf?.number ?? 0) - this.undoBlocks))
+  }
+
+  /** Keeps what the blocks above this one change, `settledTo` or higher, however many there come; until `undefined`. */
+  hold(number: number | undefined): void {
+    this.held = number ?? Number.POSITIVE_INFINITY
+  }
+
+  /** What blocks above this one did to a token, the oldest first. */
+  doneAbove(token: Token, number: number): ReadonlyArray<TokenUndo> {
+    return this.undo.flatMap((block) => {
+      const done = block.number > number ? block.tokens.get(token.address) : undefined
+      return done?.token === token ? [done] : []
+    })
   }
 
   /** Whether everything above this block can be taken back exactly. */
@@ -144,7 +165,7 @@ export class TokenState {
 
   /** Drops the tokens whose newest event is older than this time, and can not be taken back any more; some are kept. */
   prune(before: number, but: ReadonlySet<Hex> = new Set()): ReadonlyArray<Token> {
-    const floor = Math.max(this.floor.number, (this.asOf?.number ?? 0) - this.undoBlocks)
+    const floor = this.settling((this.asOf?.number ?? 0) - this.undoBlocks)
     const idle = [...this.tokens.values()].filter(
       ({ address, lastBlock, lastTime }) => lastTime < before && lastBlock <= floor && !but.has(address)
     )
@@ -152,7 +173,8 @@ export class TokenState {
     return idle
   }
 
-  private create(address: Hex, loadedAt: number): Token {
+  /** Puts an empty token there, all of which is to be loaded up to block `loadedAt`. */
+  create(address: Hex, loadedAt: number): Token {
     const token: Token = {
       address,
       transfers: undefined,
@@ -226,14 +248,19 @@ export class TokenState {
 
   /** Blocks so far below `number` are not taken back any more. */
   private settle(number: number): void {
+    const settled = this.settling(number - this.undoBlocks)
     for (let oldest = this.undo[0]; oldest !== undefined; oldest = this.undo[0]) {
-      if (oldest.number > number - this.undoBlocks) return
+      if (oldest.number > settled) return
       this.undo.shift()
       this.floor = { number: oldest.number, timestamp: oldest.timestamp }
       for (const { token, transfers } of oldest.tokens.values()) {
         if (transfers !== undefined) token.transfers?.settle(transfers)
       }
     }
+  }
+
+  private settling(number: number): number {
+    return Math.min(number, this.held)
   }
 
   drop(address: Hex): void {

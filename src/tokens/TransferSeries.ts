@@ -27,7 +27,7 @@ export interface TransferUndo {
 const transfers = 0
 
 export class TransferSeries {
-  private readonly addresses: Addresses
+  readonly addresses: Addresses
   readonly windowed = new Windowed(1, 1)
   readonly seen: Seen
 
@@ -84,6 +84,13 @@ export class TransferSeries {
         volume: this.windowed.resum(w, time, 0)
       }
     })
+  }
+
+  /** An address's newest time in a role as it was, 0 for none; after all entries. */
+  place(address: number, role: Role, time: number): void {
+    if (time === 0) return
+    this.shift(role, 0, time)
+    this.seen.set(address, role, time, 0)
   }
 
   rollback({ saved, seen }: TransferUndo): void {

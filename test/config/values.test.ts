@@ -130,6 +130,7 @@ const rows: Readonly<Record<string, Row>> = {
   tokenMetrics: switched((s) => s.tokenMetrics),
   tokenFlushInterval: duration((s) => s.tokenFlushInterval, { below: "99ms", above: "61m" }),
   tokenFullFlushInterval: duration((s) => s.tokenFullFlushInterval, { below: "999ms", above: "61m" }),
+  tokenCheckpointInterval: duration((s) => s.tokenCheckpointInterval, { below: "999ms", above: "25h" }),
   flushBatchSize: whole("flushBatchSize", { min: 1, max: 100_000 }),
   tokenPruneThreshold: whole("tokenPruneThreshold", { min: 60, max: 1_000_000_000 }),
   rpcUrls: {

@@ -23,10 +23,39 @@ export const transfer = parseAbiItem(
   "event Transfer(address indexed from, address indexed to, uint256 value)"
 )
 export const transferTopic = toEventSelector(transfer)
-const padded = (address: Hex): Hex => `0x${address.slice(2).padStart(64, "0")}`
+/** Of a pair as Uniswap V2 has them. */
+export const swap = parseAbiItem(
+  "event Swap(address indexed sender, uint256 amount0In, uint256 amount1In, uint256 amount0Out, uint256 amount1Out, address indexed to)"
+)
+export const swapTopic = toEventSelector(swap)
 
-/** Makes the child of a block; `salt` tells siblings apart. */
-export type MakeBlock = (number: number, parentHash: Hex, salt: number) => RawBlock
+/** Few, so that they come again; as a topic. */
+const account = (n: number): Hex => `0x${"acc".padStart(62, "0")}0${n % 8}`
+
+/** The amounts of a swap: one token goes in and the other comes out, or some of both, or it has no price at all. */
+const amounts = (seed: Hex): Hex => {
+  const amount = (i: number) => seed.slice(10 + i * 8, 14 + i * 8 + (i % 3)).padStart(64, "0")
+  const none = "0".repeat(64)
+  switch (Number.parseInt(seed.slice(8, 10), 16) % 8) {
+    case 0:
+      return `0x${amount(0)}${amount(1)}${none}${none}`
+    case 1:
+      return `0x${amount(0)}${amount(1)}${amount(2)}${amount(3)}`
+    case 2:
+    case 3:
+    case 4:
+      return `0x${amount(0)}${none}${none}${amount(1)}`
+    default:
+      return `0x${none}${amount(0)}${amount(1)}${none}`
+  }
+}
+
+/** A few contracts, all of which are tokens and pairs, some of them seldom. */
+const emitterOf = (n: number): Hex =>
+  `0x${"c0".repeat(19)}${n < 240 ? `0${(n >> 3) % 4}` : `1${(n % 16) >> 1}`}`
+
+/** Makes the child of a block; `salt` tells siblings apart, `timestamp` is in seconds since 1970. */
+export type MakeBlock = (number: number, parentHash: Hex, salt: number, timestamp: number) => RawBlock
 
 export const make: Effect.Effect<MakeBlock> = Effect.map(Keccak.make, (keccak) => {
   const writer = new RlpWriter()
@@ -68,7 +97,7 @@ export const make: Effect.Effect<MakeBlock> = Effect.map(Keccak.make, (keccak) =
     return { ...transaction, hash: hashOf(() => writeTransaction(writer, transaction, 0)) }
   }
 
-  return (number, parentHash, salt) => {
+  return (number, parentHash, salt, timestamp) => {
     const seed = word(`block ${number} ${parentHash} ${salt}`)
     const count = Number.parseInt(seed.slice(2, 4), 16) % 4
     const transactions = Array.from({ length: count }, (_, i) =>
@@ -79,12 +108,14 @@ export const make: Effect.Effect<MakeBlock> = Effect.map(Keccak.make, (keccak) =
       const logs = Array.from({ length: (i + number) % 3 }, (): RpcLog => {
         const index = logIndex++
         const data = word(`data ${seed} ${index}`)
-        // Of a few contracts; one in eight does not decode.
-        const emitter = Number.parseInt(data.slice(2, 4), 16)
+        const byte = (at: number) => Number.parseInt(data.slice(2 + at * 2, 4 + at * 2), 16)
+        const emitter = byte(0)
+        const isSwap = emitter % 4 === 1
         return {
-          address: `0x${"c0".repeat(19)}0${emitter % 4}`,
-          topics: [transferTopic, padded(transaction.from), padded(transaction.to ?? transaction.from)],
-          data: emitter % 8 === 7 ? "0x" : data,
+          address: emitterOf(emitter),
+          topics: [isSwap ? swapTopic : transferTopic, account(byte(1)), account(byte(2))],
+          // One in eight does not decode.
+          data: emitter % 8 === 7 ? "0x" : isSwap ? amounts(data) : data,
           logIndex: hex(index),
           transactionIndex: hex(i),
           transactionHash: transaction.hash
@@ -110,7 +141,7 @@ export const make: Effect.Effect<MakeBlock> = Effect.map(Keccak.make, (keccak) =
       number: hex(number),
       hash: zeros(32),
       parentHash,
-      timestamp: hex(1_700_000_000 + number * 12),
+      timestamp: hex(timestamp),
       miner: `0x${"11".repeat(20)}`,
       sha3Uncles: emptyUncles,
       stateRoot: word(`state ${seed}`),

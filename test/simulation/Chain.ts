@@ -2,6 +2,7 @@
  * The chain of a simulation: what is canonical now, and everything that ever was on any fork.
  */
 import type { Hex, RawBlock } from "../../src/chain/Block.ts"
+import { random } from "../support/blocks.ts"
 import type { MakeBlock } from "./Blocks.ts"
 
 /** Blocks below the head that can be reorganised; below them the chain is final. */
@@ -23,7 +24,23 @@ export interface Chain {
   readonly reorg: (depth: number, replacement: number) => void
 }
 
-export const make = (makeBlock: MakeBlock, height: number): Chain => {
+/** Seconds since 1970. */
+const genesis = 1_700_000_000
+
+/** Seconds from a block to the next; at times the chain stands still for an hour, or for more than a day. */
+const steps = [
+  0, 1, 5, 12, 12, 12, 12, 12, 12, 12, 12, 12, 13, 30, 47, 48, 60, 60, 61, 299, 300, 301
+] as const
+const pauses = [3_540, 3_600, 9_000, 50_000, 86_400, 120_000] as const
+
+const stepOf = (seed: number, number: number, salt: number): number => {
+  const r = random(seed * 1_000_003 + number * 1009 + salt)
+  const from = r.int(24) === 0 ? pauses : steps
+  return from[r.int(from.length)] ?? 12
+}
+
+/** `seed` decides when its blocks come. */
+export const make = (makeBlock: MakeBlock, height: number, seed: number): Chain => {
   const genuine = new Map<Hex, RawBlock>()
   let blocks: ReadonlyArray<RawBlock> = []
   let salt = 0
@@ -32,7 +49,10 @@ export const make = (makeBlock: MakeBlock, height: number): Chain => {
   const grow = (from: ReadonlyArray<RawBlock>, count: number): ReadonlyArray<RawBlock> => {
     const grown = [...from]
     for (let i = 0; i < count; i++) {
-      const raw = makeBlock(grown.length, grown.at(-1)?.block.hash ?? `0x${"00".repeat(32)}`, salt)
+      const parent = grown.at(-1)?.block
+      const number = grown.length
+      const timestamp = parent === undefined ? genesis : Number(parent.timestamp) + stepOf(seed, number, salt)
+      const raw = makeBlock(number, parent?.hash ?? `0x${"00".repeat(32)}`, salt, timestamp)
       genuine.set(raw.block.hash, raw)
       grown.push(raw)
     }

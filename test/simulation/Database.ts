@@ -12,11 +12,13 @@ import * as Embedded from "../../src/store/Embedded.ts"
 import * as EventTables from "../../src/store/EventTables.ts"
 import type { Participant } from "../../src/store/Participant.ts"
 import * as SqlStore from "../../src/store/SqlStore.ts"
-import type { Store, StoreError } from "../../src/store/Store.ts"
+import type { Store } from "../../src/store/Store.ts"
 import * as MemoryStore from "../support/MemoryStore.ts"
 import { type BlockRow, tableRows } from "../support/oracle.ts"
 import * as Events from "./Events.ts"
 import * as Handled from "./Handled.ts"
+import * as SqlGate from "./SqlGate.ts"
+import * as Tokens from "./Tokens.ts"
 
 /** What stands in the tables, read without the store. */
 export interface Contents {
@@ -32,7 +34,7 @@ export interface Database {
   readonly store: Store["Service"]
   /** Runs a write that the server breaks off at its n-th statement. Undefined where nothing has statements. */
   readonly breaking:
-    | (<A>(statement: number, write: Effect.Effect<A, StoreError>) => Effect.Effect<A, StoreError>)
+    | (<A, E, R>(statement: number, write: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>)
     | undefined
   /** A process's tables of events; undefined where there are none. */
   readonly events:
@@ -40,6 +42,14 @@ export interface Database {
     | undefined
   /** Undefined where the store is all there is. */
   readonly contents: Effect.Effect<Contents> | undefined
+  /** What a process keeps beside its store: a client behind its gate, and what it has made of it. */
+  readonly tokens:
+    | {
+        readonly schema: string
+        readonly client: (gate: SqlGate.Gate) => Effect.Effect<SqlClient.SqlClient>
+        readonly read: Effect.Effect<Tokens.Kept>
+      }
+    | undefined
   /** Until nothing is on its way to or from the server: the simulated clock must not run ahead of it. */
   readonly settle: Effect.Effect<void>
 }
@@ -57,6 +67,7 @@ const memory: Effect.Effect<Database> = Effect.map(MemoryStore.make, (store) => 
   breaking: undefined,
   events: undefined,
   contents: undefined,
+  tokens: undefined,
   settle: Effect.void
 }))
 
@@ -88,7 +99,11 @@ const tables = [
   "coverage",
   "sync_state",
   "event_sources",
-  "undecoded"
+  "undecoded",
+  "token_metrics",
+  "pair_metrics",
+  "token_candles",
+  "token_checkpoint"
 ]
 /** There only with handlers. Their own tables must not have triggers. */
 const handlerTables = ["handler_state"]
@@ -131,7 +146,7 @@ const pglite = Effect.fnUntraced(function* (handledFrom: number | undefined) {
     )
   }
   let pending = 0
-  const real = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  const real = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
     Effect.suspend(() => {
       pending++
       return Effect.andThen(
@@ -196,6 +211,15 @@ const pglite = Effect.fnUntraced(function* (handledFrom: number | undefined) {
         handled: handledFrom === undefined ? Effect.undefined : Handled.read(sql, schema)
       })
     ),
+    tokens: {
+      schema,
+      client: ({ read, write }) =>
+        SqlGate.make(sql, {
+          read: (statement) => read(real(statement)),
+          write: (transaction) => write(real(transaction))
+        }),
+      read: Effect.orDie(real(sql.withTransaction(Tokens.read(sql, schema))))
+    },
     settle: Effect.gen(function* () {
       for (let idle = 0; idle < turns; idle = pending === 0 ? idle + 1 : 0) yield* macrotask
     })

@@ -127,7 +127,7 @@ export const expected = (stored: ReadonlyArray<RawBlock>): Kept => {
     receipts.flatMap(({ logs }) =>
       logs.flatMap(
         ({ address, data, logIndex, topics: [topic0 = "0x", ...topics] }): ReadonlyArray<Event> => {
-          if (data.length < 66) return []
+          if (topic0 !== Blocks.transferTopic || data.length < 66) return []
           const { args } = decodeEventLog({ abi: [Blocks.transfer], data, topics: [topic0, ...topics] })
           return [
             {

@@ -6,17 +6,21 @@
  * lease's newest.
  */
 import { Effect } from "effect"
+import { ConnectionError, SqlError } from "effect/sql/SqlError"
 import type { BlockHeader, Hex, RawBlock } from "../../src/chain/Block.ts"
 import type { BlockRange } from "../../src/chain/BlockRange.ts"
 import { type FeedPlace, placeOf } from "../../src/delivery/Feed.ts"
 import type { EventSource } from "../../src/events/EventSource.ts"
 import type { EncodedBlock } from "../../src/store/Columns.ts"
 import * as Columns from "../../src/store/Columns.ts"
-import { DatabaseFailure, type Store, StoreError } from "../../src/store/Store.ts"
+import { type Append, DatabaseFailure, type Store, StoreError } from "../../src/store/Store.ts"
+import type { TokenEvent } from "../../src/tokens/TokenEvent.ts"
 import { expectedRow } from "../support/oracle.ts"
 import type { Contents, Database } from "./Database.ts"
 import * as Events from "./Events.ts"
 import * as Handled from "./Handled.ts"
+import type * as SqlGate from "./SqlGate.ts"
+import * as Tokens from "./Tokens.ts"
 
 export const storeFaults = [
   "connection lost before the commit",
@@ -37,14 +41,27 @@ export interface Ledger {
   /** Every (number, hash) that was ever committed. */
   readonly everCommitted: ReadonlySet<string>
   readonly commits: () => number
+  /** What token metrics are read and written through. */
+  readonly tokens: SqlGate.Gate
   /** Looks at the whole store. */
   readonly audit: Effect.Effect<void>
+  /** Looks at token metrics when all has been written; those idle for so many seconds have been left alone. */
+  readonly tokensAreWhole: (pruneThreshold: number) => Effect.Effect<void>
   /** What is stored and these sources have not seen. */
   readonly owed: (sources: ReadonlyArray<EventSource>) => Effect.Effect<ReadonlyArray<string>>
 }
 
 const failure = (operation: string, detail: string) =>
   new StoreError({ reason: new DatabaseFailure({ operation, detail, isRetryable: true, cause: undefined }) })
+
+const sqlFailure = (operation: string, message: string) =>
+  new SqlError({ reason: new ConnectionError({ cause: undefined, message, operation }) })
+
+/** Looks at token metrics cost as much as some writes: every so many writes there is one. */
+const tokenWritesALook = 8
+
+/** One in so many writes of tokens takes the fault that is armed. */
+const tokenWritesAFault = 4
 
 const isIn = (ranges: ReadonlyArray<BlockRange>, number: number): boolean =>
   ranges.some(({ from, to }) => from <= number && number <= to)
@@ -58,13 +75,14 @@ export const make = (options: {
   /** Below `limit`. */
   readonly int: (limit: number) => number
   readonly genuine: ReadonlyMap<Hex, RawBlock>
+  readonly canonical: () => ReadonlyArray<RawBlock>
   /** Whether a block of this number is confirmed deeply enough to be stored. */
   readonly isDue: (number: number) => boolean
   readonly injected: (fault: StoreFault) => void
   readonly violated: (what: string) => Effect.Effect<void>
   readonly trace: (line: string) => void
 }): Ledger => {
-  const { database, genuine, injected, int, isDue, trace, violated } = options
+  const { canonical, database, genuine, injected, int, isDue, trace, violated } = options
   const { store } = database
   let armed: ReadonlyArray<StoreFault> = []
   let commits = 0
@@ -73,6 +91,13 @@ export const make = (options: {
   let newestFinalized = -1
   const everCommitted = new Set<string>()
   const expectedRows = new Map<string, string>()
+  const tokenEvents = new Map<Hex, ReadonlyArray<TokenEvent>>()
+  let tokenWrites = 0
+  let highest = -1
+  /** The highest block that there was when blocks came in below it. */
+  let filled = -1
+  /** A day before the first checkpoint of token metrics. */
+  let tokensSince: number | undefined
 
   const take = (kinds: ReadonlyArray<StoreFault>): StoreFault | undefined => {
     const [fault] = armed
@@ -167,7 +192,66 @@ export const make = (options: {
     yield* stateIsRight
     yield* feedReplays(headers)
     if (database.contents !== undefined) yield* rowsAreGenuine(yield* database.contents, sum)
+    yield* tokensAreExact
   }).pipe(Effect.orDie)
+
+  // Token metrics
+
+  const look = (kept: Tokens.Kept): Tokens.Look => ({
+    kept,
+    since: tokensSince ?? 0,
+    genuine,
+    canonical: canonical(),
+    filled,
+    events: (raw) => {
+      const known = tokenEvents.get(raw.block.hash) ?? Tokens.eventsOf(raw)
+      tokenEvents.set(raw.block.hash, known)
+      return known
+    }
+  })
+
+  const tokensNow = Effect.fnUntraced(function* (read: Effect.Effect<Tokens.Kept>) {
+    const kept = yield* read
+    const first = kept.checkpoint === undefined ? undefined : genuine.get(kept.checkpoint.hash)
+    if (first !== undefined) tokensSince ??= Number(first.block.timestamp) - 86_400
+    return look(kept)
+  })
+
+  const tokensAreExact = Effect.gen(function* () {
+    if (database.tokens === undefined) return
+    for (const what of Tokens.wrong(yield* tokensNow(database.tokens.read))) yield* violated(what)
+  })
+
+  const tokensAreWhole: Ledger["tokensAreWhole"] = Effect.fnUntraced(function* (pruneThreshold) {
+    if (database.tokens === undefined) return
+    filled = -1
+    const now = yield* tokensNow(database.tokens.read)
+    for (const what of [...Tokens.wrong(now), ...Tokens.unfinished(now, pruneThreshold)]) {
+      yield* violated(what)
+    }
+  })
+
+  const afterTokens = () => (tokenWrites++ % tokenWritesALook === 0 ? tokensAreExact : Effect.void)
+
+  const tokens: SqlGate.Gate = {
+    read: (statement) =>
+      Effect.suspend(() => {
+        const fault = take(["reads fail"])
+        return fault === undefined ? statement : Effect.fail(sqlFailure("read tokens", fault))
+      }),
+    // Most faults are left for the store.
+    write: (transaction) =>
+      int(tokenWritesAFault) === 0
+        ? writing("write tokens", transaction, sqlFailure, afterTokens)
+        : Effect.tap(transaction, afterTokens)
+  }
+
+  /** Notes where blocks come in below others. */
+  const stacked = ({ blocks, pages = [] }: Append) => {
+    const numbers = [...blocks.map(({ number }) => number), ...pages.map(({ range }) => range.from)]
+    if (Math.min(...numbers) <= highest) filled = highest
+    highest = Math.max(highest, ...numbers, ...pages.map(({ range }) => range.to))
+  }
 
   /** Whoever reads the feed from its beginning has the tables. */
   const feedReplays = Effect.fnUntraced(function* (headers: ReadonlyArray<BlockHeader>) {
@@ -240,11 +324,12 @@ export const make = (options: {
       return fault === undefined ? read : Effect.fail(failure(operation, fault))
     })
 
-  const writing = <A>(
+  const writing = <A, E, R>(
     operation: string,
-    write: Effect.Effect<A, StoreError>,
+    write: Effect.Effect<A, E, R>,
+    failure: (operation: string, detail: string) => E,
     seen: (result: A) => Effect.Effect<void>
-  ): Effect.Effect<A, StoreError> =>
+  ): Effect.Effect<A, E, R> =>
     Effect.gen(function* () {
       const fault = take(storeFaults)
       trace(`${operation} ${fault ?? ""}`)
@@ -256,12 +341,12 @@ export const make = (options: {
           break
         case "connection lost after the commit":
           yield* Effect.tap(write, seen)
-          return yield* failure(operation, fault)
+          return yield* Effect.fail(failure(operation, fault))
         case "connection lost in the commit":
-          if (database.breaking === undefined) return yield* failure(operation, fault)
+          if (database.breaking === undefined) return yield* Effect.fail(failure(operation, fault))
           return yield* Effect.tap(database.breaking(1 + int(5), write), seen)
         default:
-          return yield* failure(operation, fault)
+          return yield* Effect.fail(failure(operation, fault))
       }
       return yield* Effect.tap(write, seen)
     })
@@ -275,6 +360,8 @@ export const make = (options: {
     },
     everCommitted,
     commits: () => commits,
+    tokens,
+    tokensAreWhole,
     audit,
     owed,
     store: {
@@ -286,7 +373,11 @@ export const make = (options: {
         writing(
           `append ${append.epoch} ${append.blocks.map(({ number }) => number).join()}`,
           store.append(append),
-          () => Effect.andThen(epochIs(append.epoch), afterCommit(append.blocks))
+          failure,
+          () => {
+            stacked(append)
+            return Effect.andThen(epochIs(append.epoch), afterCommit(append.blocks))
+          }
         ),
       acquireLease: (lease) =>
         Effect.tap(store.acquireLease(lease), (attempt) => {
@@ -299,9 +390,10 @@ export const make = (options: {
             : violated(`the lease was taken as epoch ${epoch} after ${before}`)
         }),
       rollback: (rollback) =>
-        writing(`rollback ${rollback.epoch} ${rollback.ancestor}`, store.rollback(rollback), () =>
-          Effect.andThen(epochIs(rollback.epoch), Effect.orDie(stateIsRight))
-        )
+        writing(`rollback ${rollback.epoch} ${rollback.ancestor}`, store.rollback(rollback), failure, () => {
+          highest = Math.min(highest, rollback.ancestor)
+          return Effect.andThen(epochIs(rollback.epoch), Effect.orDie(stateIsRight))
+        })
     }
   }
 }

@@ -50,7 +50,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     ["chain/Proof.ts", "this.receipts(raw) ??", ""],
     ["chain/Proof.ts", "checkDerived(raw, this.writer, this.keccak)", "undefined"]
   ]),
-  mutant("the last block of a gap is left out", 2, [
+  mutant("the last block of a gap is left out", 12, [
     [
       "flow/Planner.ts",
       "if (from > gap.to) return undefined",
@@ -122,7 +122,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   ]),
   mutant(
     "the epoch is not looked at",
-    5,
+    10,
     [
       ["store/Guard.ts", "row !== undefined && epoch > 0 && Number(row.epoch) === epoch", "row !== undefined"]
     ],
@@ -264,6 +264,57 @@ export const mutants: ReadonlyArray<Mutant> = [
     "handlers write outside of the logged block",
     1,
     [["handlers/Handlers.ts", "yield* undo.logging(to)", ""]],
+    "pglite"
+  ),
+  mutant(
+    "a window of tokens begins a second too early",
+    10,
+    [["tokens/Windows.ts", "Math.floor((time - width) / step)", "Math.floor((time - width - 1) / step)"]],
+    "pglite"
+  ),
+  mutant(
+    "a window keeps the totals of what has just left it",
+    10,
+    [["tokens/Windowed.ts", "entries.time(start) <= left; start++", "entries.time(start) < left; start++"]],
+    "pglite"
+  ),
+  mutant(
+    "a log that two sources take counts twice for its token",
+    13,
+    [
+      ["tokens/TokenLogs.ts", "anybody === undefined ? all : [anybody]", "all"],
+      ["tokens/TokenLogs.ts", "if (chosen.every((other) => areApart(source, other))) ", ""]
+    ],
+    "pglite"
+  ),
+  mutant(
+    "what tokens are read back from lacks its last block",
+    10,
+    [
+      [
+        "tokens/TokenSources.ts",
+        `and block_timestamp > to_timestamp(\${PgTypes.float8(after)}) \${among}`,
+        `and block_number < \${int8(to)} and block_timestamp > to_timestamp(\${PgTypes.float8(after)}) \${among}`
+      ]
+    ],
+    "pglite"
+  ),
+  mutant(
+    "only tokens that move are ever written",
+    10,
+    [
+      [
+        "tokens/TokenFollower.ts",
+        "fullFlushInterval: settings.tokenFullFlushInterval",
+        "fullFlushInterval: '1 day'"
+      ]
+    ],
+    "pglite"
+  ),
+  mutant(
+    "candles made anew lack the beginning of their first minute",
+    10,
+    [["tokens/TokenSources.ts", "firstBlock(minute - 1, to)", "firstBlock(minute + 59, to)"]],
     "pglite"
   )
 ]

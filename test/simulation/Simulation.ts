@@ -15,6 +15,7 @@ import {
   Fiber,
   Layer,
   Logger,
+  Metric,
   Random,
   Redacted,
   Schedule,
@@ -22,6 +23,7 @@ import {
   Stream
 } from "effect"
 import { WebSocketConstructor } from "effect/socket/Socket"
+import { SqlClient } from "effect/sql"
 import { TestClock } from "effect/testing"
 import { Settings } from "../../src/config/Settings.ts"
 import { BackPressure } from "../../src/flow/BackPressure.ts"
@@ -32,6 +34,7 @@ import * as RpcSource from "../../src/source/RpcSource.ts"
 import { EventTables } from "../../src/store/EventTables.ts"
 import { SessionLock } from "../../src/store/SessionLock.ts"
 import { Store } from "../../src/store/Store.ts"
+import * as TokenFollower from "../../src/tokens/TokenFollower.ts"
 import { random } from "../support/blocks.ts"
 import * as VirtualNode from "../support/VirtualNode.ts"
 import type { MakeBlock } from "./Blocks.ts"
@@ -105,7 +108,7 @@ export const run = Effect.fnUntraced(
         violations.push(`at ${now()} ms: ${what}`)
       })
 
-    const chain = Chain.make(options.makeBlock, story.height)
+    const chain = Chain.make(options.makeBlock, story.height, story.seed)
     const random_ = random(story.seed ^ 0x5eed)
     const providers = Array.from({ length: story.providers }, () =>
       Provider.make({ chain, random: random(random_.int(2 ** 31)), injected })
@@ -118,12 +121,14 @@ export const run = Effect.fnUntraced(
       database,
       int: random_.int,
       genuine: chain.genuine,
+      canonical: chain.canonical,
       isDue: (number) => number <= chain.highest() - story.confirmationDepth,
       injected,
       violated,
       trace
     })
     let crashes = 0
+    const metrics: Metric.MetricRegistry = new Map()
 
     const inWorld = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
       Effect.provideService(effect, Clock.Clock, world)
@@ -221,6 +226,22 @@ export const run = Effect.fnUntraced(
           )
     }
 
+    const { tokens } = database
+    const tokensOf = (self: Process) =>
+      tokens === undefined
+        ? Layer.empty
+        : Layer.fresh(TokenFollower.layer).pipe(
+            Layer.provide(
+              Layer.effect(
+                SqlClient.SqlClient,
+                tokens.client({
+                  read: (statement) => self.gate("read tokens", inWorld(ledger.tokens.read(statement))),
+                  write: (transaction) => self.gate("write tokens", inWorld(ledger.tokens.write(transaction)))
+                })
+              )
+            )
+          )
+
     const http = (self: Process) =>
       Layer.unwrap(
         Effect.sync(() =>
@@ -259,6 +280,7 @@ export const run = Effect.fnUntraced(
           )
         ),
         Layer.provide(Layer.succeed(Store, storeOf(self))),
+        Layer.provide(tokensOf(self)),
         Layer.provide(eventsOf(self, settings)),
         Layer.provide(SessionLock.none),
         Layer.provide(
@@ -266,6 +288,12 @@ export const run = Effect.fnUntraced(
             profile: "anvil",
             ...settings,
             startBlock: startBlockOf(settings),
+            ...(tokens === undefined ? {} : { databaseSchema: tokens.schema }),
+            tokenFlushInterval: Duration.seconds(story.tokens.flushInterval),
+            tokenFullFlushInterval: Duration.seconds(story.tokens.fullFlushInterval),
+            tokenCheckpointInterval: Duration.seconds(story.tokens.checkpointInterval),
+            flushBatchSize: story.tokens.batchSize,
+            tokenPruneThreshold: story.tokens.pruneThreshold,
             confirmationDepth: story.confirmationDepth,
             resultsCapacity: story.resultsCapacity,
             finalityDepth: Chain.finality,
@@ -317,6 +345,7 @@ export const run = Effect.fnUntraced(
         Effect.scoped,
         Effect.provide(layerOf(instance, self, settings)),
         Effect.provideService(Clock.Clock, skewed(story.skew[instance] ?? 0)),
+        Effect.provideService(Metric.MetricRegistry, metrics),
         Random.withSeed(`${story.seed} ${instance} ${now()}`),
         Effect.catchCause((cause) =>
           self.alive && !Cause.hasInterruptsOnly(cause)
@@ -439,7 +468,19 @@ export const run = Effect.fnUntraced(
         ledger.owed(Events.sourcesFor(settings.concurrency))
       )
       if (!owing.some((one) => one.length === 0)) yield* violated(owing.flat().join("; "))
+      if (tokens === undefined) return
+      // Whatever is under way ends, all are counted anew, and once more.
+      yield* until(now() + 15_000 + 2000 * story.tokens.fullFlushInterval)
+      yield* ledger.tokensAreWhole(story.tokens.pruneThreshold)
     })
+
+    /** Nothing that was counted anew was other than what had been said. */
+    const nothingDiffers = Effect.gen(function* () {
+      const found = (yield* Metric.snapshot).find(({ id }) => id === "indexer_token_differences_total")
+      if (found?.type === "Counter" && Number(found.state.count) > 0) {
+        yield* violated(`${found.state.count} token metrics were not what counting anew says`)
+      }
+    }).pipe(Effect.provideService(Metric.MetricRegistry, metrics))
 
     for (const [at, event] of story.events) {
       yield* until(at)
@@ -451,6 +492,7 @@ export const run = Effect.fnUntraced(
       yield* quiet
       yield* ledger.audit
     }
+    yield* nothingDiffers
     ledger.heal()
     for (const { self } of running) self.alive = false
     const { totals } = yield* Effect.orDie(ledger.store.state)

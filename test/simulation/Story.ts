@@ -30,6 +30,15 @@ export interface Settings {
   readonly maxRetries: number
 }
 
+/** How token metrics are kept; times in seconds. */
+export interface Tokens {
+  readonly flushInterval: number
+  readonly fullFlushInterval: number
+  readonly checkpointInterval: number
+  readonly batchSize: number
+  readonly pruneThreshold: number
+}
+
 export type Moment = readonly [at: number, event: Event]
 
 export interface Story {
@@ -43,6 +52,7 @@ export interface Story {
   /** Blocks that may be between fetch and commit. */
   readonly resultsCapacity: number
   readonly settings: Settings
+  readonly tokens: Tokens
   /** Milliseconds by which the clocks of the instances are wrong. */
   readonly skew: ReadonlyArray<number>
   /** Ascending by time, in milliseconds. */
@@ -54,6 +64,14 @@ const settingsFrom = (r: Random): Settings => ({
   concurrency: r.pick(1, 2, 4, 8),
   startBlock: r.pick(0, 0, 0, 7),
   maxRetries: r.pick(0, 2, 4, 8)
+})
+
+const tokensFrom = (r: Random): Tokens => ({
+  flushInterval: r.pick(1, 5),
+  fullFlushInterval: r.pick(7, 60),
+  batchSize: r.pick(1, 2, 500),
+  pruneThreshold: r.pick(60, 600, 7_200),
+  checkpointInterval: r.pick(1, 10, 60)
 })
 
 /**
@@ -134,6 +152,7 @@ export const make = (seed: number, mode: Mode): Story => {
     confirmationDepth: r.pick(0, 0, 1, 3),
     resultsCapacity: seed % 3 === 0 ? 100 : 100_000,
     settings: settingsFrom(r),
+    tokens: tokensFrom(random(seed ^ 0x70ce)),
     skew: [r.pick(0, 0, 90_000, -90_000), r.pick(0, 0, 3_600_000)],
     events: events.sort(([a], [b]) => a - b)
   }

@@ -244,6 +244,26 @@ export const sqlContract: Readonly<Record<string, Test>> = {
       yield* totalsAreTrue(schema)
     }),
 
+  "counts the commits that fill a hole": (schema) =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const store = yield* Store
+      const blocks = encoded(linked(0, 9))
+      const epoch = yield* lead
+      const voids = Effect.map(
+        sql<{ readonly voids: bigint }>`select voids from ${sql(`${schema}.token_checkpoint`)}`,
+        ([row]) => Number(row?.voids)
+      )
+      yield* store.append({ epoch, blocks: blocks.slice(0, 3), finalized: undefined })
+      yield* store.append({ epoch, blocks: blocks.slice(5), finalized: undefined })
+      expect(yield* voids).toBe(0)
+      yield* store.append({ epoch, blocks: blocks.slice(3, 5), finalized: undefined })
+      expect(yield* voids).toBe(1)
+      yield* store.rollback({ epoch, ancestor: 6 })
+      yield* store.append({ epoch, blocks: blocks.slice(7), finalized: undefined })
+      expect(yield* voids).toBe(1)
+    }),
+
   "keeps so many commits in the feed, and every reorg": (schema) =>
     Effect.gen(function* () {
       const store = yield* SqlStore.make({ schema, partitionBlocks, feedCommits: 5 })
@@ -276,7 +296,7 @@ export const sqlContract: Readonly<Record<string, Test>> = {
       yield* sql.unsafe(`drop table "${schema}".feed, "${schema}".removed_blocks`)
       yield* sql.unsafe(`alter table "${schema}".sync_state drop column feed_id, drop column feed_floor`)
       const later =
-        "event_children event_sources undecoded token_metrics pair_metrics token_candles token_checkpoint"
+        "event_children event_sources undecoded token_metrics pair_metrics token_candles token_checkpoint token_states"
       for (const table of later.split(" ")) yield* sql.unsafe(`drop table "${schema}".${table}`)
       yield* sql.unsafe(`drop function "${schema}".token_price`)
       yield* sql.unsafe(`delete from "${schema}".coverage where level = 'events'`)

@@ -2,10 +2,17 @@ import { expect, layer } from "@effect/vitest"
 import { Effect, Fiber, Ref } from "effect"
 import { TestClock } from "effect/testing"
 import type { Hex } from "../../src/chain/Block.ts"
+import type { Fence } from "../../src/store/Fence.ts"
+import { DatabaseFailure, StoreError } from "../../src/store/Store.ts"
+import * as TokenTables from "../../src/store/TokenTables.ts"
 import { type AsOf, addressOf } from "../../src/tokens/TokenEvent.ts"
 import * as PGliteTest from "../support/PGliteTest.ts"
 import { dice, addressOf as made, nextBlock, type StoryBlock } from "./story.ts"
 import { makeWorld } from "./world.ts"
+
+const cutOff = new StoreError({
+  reason: new DatabaseFailure({ operation: "test", detail: "cut off", isRetryable: true, cause: undefined })
+})
 
 const genesis: AsOf = { number: 0, hash: `0x${"00".repeat(32)}`, timestamp: 1_700_000_000 }
 
@@ -15,19 +22,43 @@ const live = (seed: number, checks: number, undoBlocks: number, pruneThreshold: 
     const world = yield* makeWorld
     const roll = dice(seed)
     const options = { tokens: 14, events: 20, pace: [1, 12, 60][roll(3)] ?? 12 }
-    const counts = { checks: 0, reorgs: 0, restarts: 0, crashes: 0, pruned: 0 }
+    const counts = { checks: 0, reorgs: 0, restarts: 0, crashes: 0, pruned: 0, saved: 0, warm: 0, cut: 0 }
+    /** What happens before a transaction, when it is due. */
+    let before: { in: number; what: Effect.Effect<void, StoreError> } | undefined
+    const transaction: Fence = (under, effect) =>
+      Effect.suspend(() => {
+        const due = before !== undefined && before.in-- === 0 ? before.what : Effect.void
+        return Effect.andThen(due, world.transaction(under, effect))
+      })
+    const settings = { undoBlocks, pruneThreshold, flushBatchSize: 3, transaction }
     const chain: Array<StoryBlock> = []
     const tip = () => chain.at(-1)?.asOf ?? genesis
     let fork = 0
     let epoch = yield* world.lead
-    let tokens = yield* world.service({ undoBlocks, pruneThreshold })
+    let tokens = yield* world.service(settings)
     yield* world.append([{ asOf: genesis, events: [] }])
     yield* tokens.start(epoch, genesis)
     let moved = new Set<Hex>()
 
     const restart = Effect.gen(function* () {
       epoch = yield* world.lead
-      tokens = yield* world.service({ undoBlocks, pruneThreshold })
+      const harm = roll(12)
+      if (harm === 0) yield* world.sql`update ${world.name("token_checkpoint")} set state_format = '[0]'`
+      if (harm === 1) {
+        yield* world.sql`
+          update ${world.name("token_states")} set body = set_byte(body, length(body) / 2, 255 - get_byte(body, length(body) / 2))`
+      }
+      const ancestor = chain.at(-1 - roll(Math.min(undoBlocks, chain.length) + 1))?.asOf ?? genesis
+      const [warm, cold] = [
+        yield* world.outcome("with checkpoint", epoch, tip(), ancestor, settings),
+        yield* world.outcome("without", epoch, tip(), ancestor, settings)
+      ]
+      // How far back it can go is the checkpoint's to say; as far as both can, it is the same.
+      const [back, coldBack] = [warm.found.at(-1), cold.found.at(-1)]
+      expect(warm.found.slice(0, -1), `restart at ${tip().number}`).toEqual(cold.found.slice(0, -1))
+      if (`${back}` !== "" && `${coldBack}` !== "") expect(back).toEqual(coldBack)
+      if (warm.used) counts.warm++
+      tokens = yield* world.service(settings)
       yield* tokens.start(epoch, tip())
       counts.restarts++
       moved = new Set()
@@ -42,6 +73,18 @@ const live = (seed: number, checks: number, undoBlocks: number, pruneThreshold: 
       expect(yield* world.homeless).toEqual([])
       moved = new Set()
       counts.checks++
+    })
+
+    const grow = Effect.gen(function* () {
+      const batch: Array<StoryBlock> = []
+      for (let i = 0; i <= roll(3); i++) {
+        batch.push(nextBlock(roll, batch.at(-1)?.asOf ?? tip(), options, fork))
+      }
+      chain.push(...batch)
+      const events = batch.flatMap((block) => block.events)
+      for (const event of events) moved.add(addressOf(event))
+      yield* Effect.orDie(world.append(batch))
+      yield* tokens.committed(events, tip())
     })
 
     while (counts.checks < checks) {
@@ -74,18 +117,35 @@ const live = (seed: number, checks: number, undoBlocks: number, pruneThreshold: 
         const inMemory = [...(yield* tokens.state).tokens.keys()]
         expect(yield* world.wrong(tip(), inMemory), "after a full flush").toEqual([])
         moved = new Set()
-      } else if (what < 10) yield* check
-      else {
-        const batch: Array<StoryBlock> = []
-        for (let i = 0; i <= roll(3); i++) {
-          batch.push(nextBlock(roll, batch.at(-1)?.asOf ?? tip(), options, fork))
+      } else if (what === 6 || what === 7) {
+        const end = roll(6)
+        const at = { in: roll(4) }
+        let later: Fiber.Fiber<void, StoreError> | undefined
+        if (end === 0) {
+          before = { ...at, what: Effect.fail(cutOff) }
+        } else if (end === 1) before = { ...at, what: Effect.andThen(grow, grow) }
+        else if (end === 2 && chain.length > 8) {
+          before = {
+            ...at,
+            what: Effect.gen(function* () {
+              chain.splice(chain.length - 1 - roll(6))
+              fork++
+              yield* Effect.orDie(world.rollback(tip().number))
+              counts.reorgs++
+              moved = new Set()
+              later = yield* Effect.forkChild(tokens.rolledBack(tip()), { startImmediately: true })
+            })
+          }
         }
-        chain.push(...batch)
-        const events = batch.flatMap((block) => block.events)
-        for (const event of events) moved.add(addressOf(event))
-        yield* world.append(batch)
-        yield* tokens.committed(events, tip())
-      }
+        const saved = yield* Effect.result(tokens.checkpoint)
+        before = undefined
+        if (later !== undefined) yield* Fiber.join(later)
+        if (saved._tag === "Failure") {
+          counts.cut++
+          if (roll(2) === 0) yield* restart
+        } else if (saved.success.tokens > 0) counts.saved++
+      } else if (what < 10) yield* check
+      else yield* grow
     }
     return counts
   })
@@ -102,8 +162,46 @@ layer(PGliteTest.layer, { timeout: "2 minutes" })("TokenMetrics", (it) => {
         const counts = yield* live(seed, checks, undo, threshold)
         expect(counts.reorgs).toBeGreaterThan(10)
         expect(counts.restarts).toBeGreaterThan(4)
+        expect(counts.saved).toBeGreaterThan(4)
+        expect(counts.warm).toBeGreaterThan(2)
+        expect(counts.cut).toBeGreaterThan(0)
         expect(counts.pruned).toBeGreaterThanOrEqual(threshold < 7_200 ? 10 : 0)
-      })
+      }),
+    180_000
+  )
+
+  it.effect("a checkpoint is not used any more once something below it has changed", () =>
+    Effect.gen(function* () {
+      const world = yield* makeWorld
+      const roll = dice(9)
+      const options = { tokens: 6, events: 20, pace: 12 }
+      const chain = [{ asOf: genesis, events: [] as StoryBlock["events"] }]
+      for (let i = 0; i < 20; i++) chain.push(nextBlock(roll, chain.at(-1)?.asOf ?? genesis, options, 0))
+      const tip = chain.at(-1)?.asOf ?? genesis
+      const hole = chain.findIndex(({ events }, number) => number > 3 && events.length > 0)
+      yield* world.append(chain.filter((_, number) => number !== hole))
+      const epoch = yield* world.lead
+      const tokens = yield* world.service({ undoBlocks: 2 })
+      yield* tokens.start(epoch, tip)
+      expect((yield* tokens.checkpoint).tokens).toBeGreaterThan(0)
+      const used = Effect.map(
+        world.outcome("with checkpoint", epoch, tip, tip, { undoBlocks: 2 }),
+        (outcome) => outcome.used
+      )
+      expect(yield* used).toBe(true)
+      // As the commit does that fills the hole; the process ends before it is told.
+      yield* world.append(chain.slice(hole, hole + 1))
+      yield* TokenTables.voidState(world.sql, world.schema)
+      expect(yield* used).toBe(false)
+      // One that goes on, and makes a checkpoint in between, does not claim what it has not heard of.
+      expect((yield* tokens.checkpoint).tokens).toBe(0)
+      expect(yield* used).toBe(false)
+      yield* tokens.committed(chain[hole]?.events ?? [], tip)
+      expect((yield* tokens.checkpoint).tokens).toBeGreaterThan(0)
+      expect(yield* used).toBe(true)
+      yield* tokens.fullFlush
+      expect(yield* world.wrong()).toEqual([])
+    })
   )
 
   it.effect("flushes by the clock, and a full flush finds what somebody else wrote", () =>

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest"
 import type { Hex } from "../../src/chain/Block.ts"
 import * as Price from "../../src/tokens/Price.ts"
+import * as StateCode from "../../src/tokens/StateCode.ts"
 import { type AsOf, addressOf, type TokenEvent } from "../../src/tokens/TokenEvent.ts"
 import { type Token, TokenState } from "../../src/tokens/TokenState.ts"
 import * as Naive from "./naive.ts"
@@ -82,6 +83,33 @@ const live = (seed: number, steps: number, undoBlocks: number) => {
       ).toEqual(candles)
     }
   }
+  /** Written as of a block that can be gone back to, read into another state, and followed from there. */
+  const writeAndRead = () => {
+    const at = chain.at(-1 - roll(Math.min(undoBlocks, chain.length)))?.asOf
+    if (at === undefined || at.number < state.settledTo) return
+    const floor = { number: at.number, timestamp: at.timestamp }
+    const again = new TokenState({ undoBlocks, knownFrom: state.knownFrom, floor })
+    const loaded = new Set<Hex>()
+    for (const token of state.tokens.values()) {
+      const done = state.doneAbove(token, at.number)
+      if (done[0]?.created === true) continue
+      const code = StateCode.encode(token, at, done)
+      if (code === undefined) loaded.add(token.address)
+      else expect(StateCode.decode(again, token.address, code.bytes, at.number)).toBe(true)
+    }
+    for (const block of chain) {
+      if (block.asOf.number <= at.number) continue
+      again.apply(block.asOf, block.events)
+    }
+    again.advance(tip())
+    for (const address of seen) {
+      if (gone.has(address) || loaded.has(address)) continue
+      const expected = Naive.metrics(events(), address, tip().timestamp)
+      const token = again.tokens.get(address)
+      expect(said(token, tip().timestamp, "recounted"), `${address} from ${at.number}`).toEqual(expected)
+      expect(said(token, tip().timestamp, "metrics")).toEqual(expected)
+    }
+  }
   for (let step = 0; step < steps; step++) {
     const what = roll(12)
     if (what === 0 && chain.length > 0) {
@@ -113,6 +141,7 @@ const live = (seed: number, steps: number, undoBlocks: number) => {
       accept(state, block)
     }
     if (roll(5) === 0) verify()
+    if (roll(10) === 0) writeAndRead()
   }
   verify()
   return { state, chain }

@@ -2,7 +2,7 @@
  * A deployment's schema with event tables that a test fills, and what plain SQL over them says the metrics are.
  */
 import { PgTypes } from "@effect/sql-pg"
-import { Effect } from "effect"
+import { Effect, Ref } from "effect"
 import { SqlClient } from "effect/sql"
 import type { Hex } from "../../src/chain/Block.ts"
 import * as Fence from "../../src/store/Fence.ts"
@@ -12,6 +12,7 @@ import { array, byteas, type ElementType } from "../../src/tokens/Arrays.ts"
 import { type AsOf, addressOf as eventAddress, type TokenEvent } from "../../src/tokens/TokenEvent.ts"
 import * as TokenMetrics from "../../src/tokens/TokenMetrics.ts"
 import type { TokenSource } from "../../src/tokens/TokenSources.ts"
+import type { TokenState } from "../../src/tokens/TokenState.ts"
 import type { StoryBlock } from "./story.ts"
 
 export const sources: ReadonlyArray<TokenSource> = [
@@ -142,6 +143,26 @@ export const plainSql = (sql: SqlClient.SqlClient, schema: string) => {
   return { wrong, wrongCandles, homeless }
 }
 
+const known = <M extends object>(metrics: ReadonlyArray<M> | undefined) =>
+  metrics?.every((window) => Object.values(window).every((value) => Number(value) === 0)) === false
+    ? metrics
+    : undefined
+
+/** All that is known of the last day of each token; a series of nothing is as good as none. */
+const pictureOf = (state: TokenState, time: number) =>
+  [...state.tokens.values()]
+    .sort((a, b) => (a.address < b.address ? -1 : 1))
+    .map(({ address, lastBlock, lastTime, trades, transfers }) => ({
+      address,
+      lastBlock,
+      lastTime,
+      transfers: known(transfers?.metrics(time)),
+      transfersAnew: known(transfers?.recounted(time)),
+      trades: known(trades?.metrics(time)),
+      tradesAnew: known(trades?.recounted(time)),
+      candles: trades?.candles(time - 86_400) ?? []
+    }))
+
 let schemas = 0
 
 export const makeWorld = Effect.gen(function* () {
@@ -232,6 +253,69 @@ export const makeWorld = Effect.gen(function* () {
 
   const { homeless, wrong, wrongCandles } = plainSql(sql, schema)
 
+  /** A service of its own, as after a start of the program. */
+  const service = (options: Partial<TokenMetrics.TokenMetricsOptions> = {}) =>
+    TokenMetrics.make({ schema, sources, transaction, ...options })
+
+  const rows = Effect.gen(function* () {
+    const found: Array<unknown> = []
+    for (const [table, key] of [
+      ["token_metrics", "token, window_seconds"],
+      ["pair_metrics", "pair, window_seconds"],
+      ["token_candles", "pair, minute"]
+    ] as const) {
+      const all = yield* sql`select row(m.*)::text as row from ${name(table)} m order by ${sql.literal(key)}`
+      found.push(all.map(({ row }) => row))
+    }
+    return found
+  })
+
+  /**
+   * What a start at the tip comes to: memory and rows right after it, after a full flush and after pruning, and after
+   * going back in memory as far as `ancestor`. All of it is taken back.
+   */
+  const outcome = Effect.fnUntraced(function* (
+    how: "with checkpoint" | "without",
+    epoch: number,
+    tip: AsOf,
+    ancestor: AsOf,
+    options: Partial<TokenMetrics.TokenMetricsOptions>
+  ) {
+    const found = yield* Ref.make<ReadonlyArray<unknown>>([])
+    let used = false
+    yield* Effect.gen(function* () {
+      if (how === "without") yield* sql`update ${name("token_checkpoint")} set state_number = null`
+      const tokens = yield* service(options)
+      yield* tokens.start(epoch, tip)
+      used = (yield* sql`select from ${name("token_checkpoint")} where state_number is not null`).length > 0
+      const started = [pictureOf(yield* tokens.state, tip.timestamp), yield* rows]
+      const differences = yield* tokens.fullFlush
+      const flushed = yield* rows
+      const pruned = yield* tokens.prune
+      const after = [pictureOf(yield* tokens.state, tip.timestamp), yield* rows]
+      const state = yield* tokens.state
+      const can = state.canRollback(ancestor)
+      if (can) state.rollback(ancestor)
+      // What was loaded above it is another's business, and is told from the tables.
+      yield* Ref.set(found, [
+        started,
+        differences,
+        flushed,
+        pruned,
+        after,
+        can ? pictureOf(state, ancestor.timestamp) : []
+      ])
+      return yield* Effect.fail("taken back" as const)
+    }).pipe(
+      sql.withTransaction,
+      Effect.catchIf(
+        (error) => error === "taken back",
+        () => Effect.void
+      )
+    )
+    return { used, found: yield* Ref.get(found) }
+  })
+
   return {
     sql,
     name,
@@ -244,8 +328,7 @@ export const makeWorld = Effect.gen(function* () {
     wrong,
     wrongCandles,
     homeless,
-    /** A service of its own, as after a start of the program. */
-    service: (options: Partial<TokenMetrics.TokenMetricsOptions> = {}) =>
-      TokenMetrics.make({ schema, sources, transaction, ...options })
+    outcome,
+    service
   }
 })
