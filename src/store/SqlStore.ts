@@ -216,11 +216,13 @@ export const make = Effect.fnUntraced(function* ({
     const top = [...blocks.slice(-1), ...pages.map(({ last }) => last)]
       .sort((a, b) => a.number - b.number)
       .at(-1)
-    // Not below the tip where there is nothing.
-    const lowest = [
-      ...blocks.slice(0, 1).map(({ number }) => number),
-      ...pages.map(({ range }) => range.from)
-    ].reduce((a, b) => Math.min(a, b), Number.MAX_SAFE_INTEGER)
+    const [lowest] = [
+      ...blocks.slice(0, 1),
+      ...pages.map(({ last, logs, range }) => ({
+        number: range.from,
+        timestamp: (logs[0] ?? last).timestamp
+      }))
+    ].sort((a, b) => a.number - b.number)
     const covered = Coverage.byLevel(blocks, pages)
     const sum = (count: (block: EncodedBlock) => number) => int8(blocks.reduce((n, b) => n + count(b), 0))
     const number = nullable(top?.number)
@@ -246,9 +248,9 @@ export const make = Effect.fnUntraced(function* ({
           ${feed.counted(blocks)}
         returning *
       ), v as (
-        update ${name("token_checkpoint")} set voids = voids + 1
-        where ${int8(lowest)}
-          <= (select coalesce(tip_number, -1) from ${name("sync_state")})
+        update ${name("token_checkpoint")} set voids = voids + 1,
+          void_from = least(void_from, ${nullable(lowest?.timestamp)})
+        where ${nullable(lowest?.number)} <= (select coalesce(tip_number, -1) from ${name("sync_state")})
       ), ${feed.recorded(blocks)}
       select ${sql.literal(Rows.stateColumns)}, c.level, c.ranges::text as ranges from s, c`
   }

@@ -9,7 +9,7 @@
  * `token_states` is the state that metrics are kept from, as of the block in `token_checkpoint.state_number`; see
  * `tokens/Checkpoint`. `voids` counts what changes events below the newest block: whoever does so adds one in the same
  * transaction (`voidState`), and a state of before is not used any more. Rows were written with what was known of
- * `written_voids` of them.
+ * `written_voids` of them; the events of blocks that have filled holes since begin at `void_from`, in seconds since 1970.
  */
 import type { Effect } from "effect"
 import type { SqlClient } from "effect/sql"
@@ -88,6 +88,7 @@ export const createTables = (schema: string): ReadonlyArray<string> => [
     checked_timestamp int8,
     voids int8 not null default 0,
     written_voids int8 not null default 0,
+    void_from int8,
     state_generation int8 not null default 0,
     state_number int8,
     state_hash bytea,

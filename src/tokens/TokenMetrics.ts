@@ -210,7 +210,7 @@ export const make = Effect.fnUntraced(function* ({
         before !== undefined &&
         (tip.number < before.number || (events.length > 0 && first <= before.number))
       ) {
-        return alone(load(tip, events))
+        return alone(load(tip))
       }
       return changing.withPermit(
         Effect.gen(function* () {

@@ -144,15 +144,16 @@ export const make = (sql: SqlClient.SqlClient, schema: string) => {
       voids: number,
       checked: boolean
     ): Effect.Effect<unknown, SqlError> => {
-      const [n, h, t] = [
+      const [n, h, t, v] = [
         PgTypes.int8(BigInt(number)),
         PgTypes.bytea(toBytes(hash)),
-        PgTypes.int8(BigInt(timestamp))
+        PgTypes.int8(BigInt(timestamp)),
+        PgTypes.int8(BigInt(voids))
       ]
       const full = sql`, checked_number = ${n}, checked_hash = ${h}, checked_timestamp = ${t}`
       return sql`
         update ${name("token_checkpoint")} set number = ${n}, hash = ${h}, timestamp = ${t},
-          written_voids = ${PgTypes.int8(BigInt(voids))}
+          written_voids = ${v}, void_from = case when voids <> ${v} then void_from end
         ${checked ? full : sql.literal("")}`
     }
   }

@@ -17,7 +17,7 @@ import type { CheckpointRows } from "./CheckpointRows.ts"
 import type { DueWrites, Transact } from "./DueWrites.ts"
 import { type ReadBack, slack } from "./ReadBack.ts"
 import * as Restore from "./Restore.ts"
-import { type AsOf, addressOf, type TokenEvent } from "./TokenEvent.ts"
+import type { AsOf } from "./TokenEvent.ts"
 import type { TokenMemory } from "./TokenMemory.ts"
 import type { TokenRows } from "./TokenRows.ts"
 import type { TokenSources } from "./TokenSources.ts"
@@ -29,6 +29,8 @@ interface Flushed {
   readonly timestamp: bigint | null
   /** Its block is not stored any more, or events below it have changed since. */
   readonly gone: boolean
+  /** Blocks that have filled holes since begin at this time, seconds since 1970. */
+  readonly void_from: bigint | null
 }
 
 export const make = ({
@@ -70,7 +72,7 @@ export const make = ({
 
   /** The block that all rows were last written as of, and whether that is worth nothing any more. */
   const lastFlush = (tip: AsOf) => sql<Flushed>`
-    select c.number, c.timestamp, c.voids <> c.written_voids
+    select c.number, c.timestamp, c.void_from, c.voids <> c.written_voids
       or coalesce(c.number > ${PgTypes.int8(BigInt(tip.number))} or b.hash <> c.hash, false) as gone
     from ${name("token_checkpoint")} c left join ${name("blocks")} b on b.number = c.number`
 
@@ -96,11 +98,24 @@ export const make = ({
     return { state, unsaved: state.tokens.keys(), savedAt: undefined, asleep: [] }
   })
 
-  /**
-   * Makes memory and rows hold as of the tip; undefined where no block is stored. `below` are events that came in
-   * below the tip of before.
-   */
-  return Effect.fnUntraced(function* (tip: AsOf | undefined, below: ReadonlyArray<TokenEvent> = []) {
+  /** From when on rows may not be what they have to be, seconds since 1970; all of the last day before the first flush. */
+  const dueFrom = (tip: AsOf, last: Flushed | undefined): number => {
+    if (last?.timestamp == null) return tip.timestamp - coarseReach
+    const written = Number(last.timestamp)
+    // How deep a reorg went is not known any more.
+    const kept = last.gone ? Math.min(tip.timestamp - coarseReach, written - slack) : written
+    return Math.min(kept, tip.timestamp, Number(last.void_from ?? kept))
+  }
+
+  /** Who moved since then, but so long ago that the state does not know. */
+  const before = Effect.fnUntraced(function* (tip: AsOf, since: number) {
+    if (since >= tip.timestamp - coarseReach) return []
+    const from = yield* sources.firstBlock(since - 1, tip.number)
+    return yield* sources.moved({ from, to: tip.number, after: since - 1 })
+  })
+
+  /** Makes memory and rows hold as of the tip; undefined where no block is stored. */
+  return Effect.fnUntraced(function* (tip: AsOf | undefined) {
     memory.clear()
     reading.searchAnew()
     if (tip === undefined) {
@@ -118,24 +133,19 @@ export const make = ({
     for (const [address, pruned] of asleep) memory.pruned.set(address, pruned)
     const { tokens } = state
     const late = [...tokens.values()].filter(({ lastBlock }) => flushed === undefined || lastBlock > flushed)
+    const since = dueFrom(tip, last)
     const due = new Set([
       ...(yield* reading.claiming(tip)),
       ...(yield* active).filter((address) => !tokens.has(address) && !memory.pruned.has(address)),
       ...late.map(({ address }) => address),
-      ...below.map(addressOf)
+      ...(yield* before(tip, since))
     ])
     const mended = yield* reading.mend(due, tip)
-    const written =
-      flushed === undefined || last?.timestamp == null ? tip.timestamp - coarseReach : Number(last.timestamp)
-    const candlesFrom = below.reduce(
-      (from, { timestamp }) => Math.min(from, timestamp),
-      Math.min(written, tip.timestamp)
-    )
     yield* writes.write(
       memory.tokensOf(due),
       tip,
       Effect.gen(function* () {
-        yield* sources.rebuildCandles(minuteOf(candlesFrom), tip.number)
+        yield* sources.rebuildCandles(minuteOf(since), tip.number)
         yield* rows.checkpoint(tip, memory.voids, false)
       }),
       mended.insert
