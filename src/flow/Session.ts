@@ -110,9 +110,11 @@ const make = Effect.gen(function* () {
       const run = yield* events.prepare(held.epoch).pipe(
         Effect.andThen(store.state),
         Effect.andThen(({ tip }) => tokens.start(held.epoch, tip)),
-        Effect.andThen(pipeline.run({ identity: who, epoch: held.epoch, stop: stopping })),
-        Effect.tap(tokens.flush),
-        Effect.raceFirst(tokens.run),
+        Effect.andThen(
+          pipeline
+            .run({ identity: who, epoch: held.epoch, stop: stopping })
+            .pipe(Effect.tap(tokens.flush), Effect.raceFirst(tokens.run))
+        ),
         Effect.raceFirst(held.lost),
         Effect.result
       )

@@ -88,6 +88,7 @@ export const createTables = (schema: string): ReadonlyArray<string> => [
     checked_timestamp int8,
     voids int8 not null default 0,
     written_voids int8 not null default 0,
+    written_format text,
     void_from int8,
     state_generation int8 not null default 0,
     state_number int8,

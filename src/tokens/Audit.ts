@@ -13,9 +13,9 @@ import * as Price from "./Price.ts"
 import type { AsOf } from "./TokenEvent.ts"
 import type { Token, TokenState } from "./TokenState.ts"
 
-/** The tokens whose running totals are not what their entries and addresses add up to. */
-export const recount = (state: TokenState, { timestamp }: AsOf): ReadonlyArray<Token> =>
-  [...state.tokens.values()].filter(({ trades, transfers }) => {
+/** Those of the tokens whose running totals are not what their entries and addresses add up to. */
+export const recount = (tokens: ReadonlyArray<Token>, { timestamp }: AsOf): ReadonlyArray<Token> =>
+  tokens.filter(({ trades, transfers }) => {
     const anew = transfers?.recounted(timestamp)
     const traded = trades?.recounted(timestamp)
     return !(

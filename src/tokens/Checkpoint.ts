@@ -13,8 +13,9 @@
  *
  * **Gotchas**
  *
- * `voids` is read only while everything that was committed has been told: at a load, and after a block has come in. A
- * number read at any other time may count a change that memory has not heard of.
+ * `voids` is read only before all is read from the event tables: a number read at any other time may count a change
+ * that memory has not heard of. Where it has changed without a word (blocks without events that fill a hole may name a
+ * contract whose events above are stored already), nothing is saved, and all is to be read anew (`isBehind`).
  */
 import { Effect, Semaphore } from "effect"
 import type { SqlError } from "effect/sql/SqlError"
@@ -43,7 +44,7 @@ export interface CheckpointSize {
   readonly bytes: number
 }
 
-const none: CheckpointSize = { tokens: 0, bytes: 0 }
+export const none: CheckpointSize = { tokens: 0, bytes: 0 }
 
 export type CheckpointWriter = ReturnType<typeof make>
 
@@ -65,19 +66,14 @@ export const make = ({
   readonly batchSize: number
 }) => {
   const one = Semaphore.makeUnsafe(1)
-  /** Whether it has to be asked for. */
+  /** Whether something below the newest block was changed without a word of it. */
   let unheard = false
 
-  /** All that was committed has been told, and was read if need be. */
+  /** So many changes are in what memory knows. */
   const heard = (count: number): void => {
     memory.voids = count
     unheard = false
   }
-
-  /** After a block has come in: asks what is behind changes that came without events. */
-  const listen: Effect.Effect<void, SqlError> = Effect.suspend(() =>
-    unheard ? Effect.map(rows.standing, (standing) => heard(standing.voids)) : Effect.void
-  )
 
   /** A token as of a block: its row, or `gone` where it had none then. */
   const rowOf = (state: TokenState, address: Hex, at: AsOf): StateRow | "gone" => {
@@ -111,8 +107,9 @@ export const make = ({
     const at = yield* rows.lowest(Math.max(0, state.settledTo), asOf.number)
     const standing = yield* rows.standing
     const { voids } = memory
-    if (standing.voids !== voids) unheard = true
-    if (at === undefined || standing.voids !== voids || memory.turn !== turn) return none
+    if (memory.turn !== turn) return none
+    unheard = standing.voids !== voids
+    if (at === undefined || unheard) return none
     const due = dueAt(state, at)
     if (due.length === 0 && memory.savedAt === at.number) return none
     const generation = standing.generation + 1
@@ -178,5 +175,5 @@ export const make = ({
     return write(state, asOf, turn).pipe(Effect.ensuring(Effect.sync(() => state.hold(undefined))))
   }).pipe(one.withPermit)
 
-  return { save, heard, listen }
+  return { save, heard, isBehind: () => unheard }
 }

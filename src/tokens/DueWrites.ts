@@ -10,7 +10,7 @@ import { Effect } from "effect"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Hex } from "../chain/Block.ts"
 import type { StoreError } from "../store/Store.ts"
-import type { DueRows } from "./Ledger.ts"
+import type { DueRows, Ledger } from "./Ledger.ts"
 import * as Price from "./Price.ts"
 import type { AsOf } from "./TokenEvent.ts"
 import type { Pruned, TokenMemory } from "./TokenMemory.ts"
@@ -62,20 +62,28 @@ export const make = ({
 }) => {
   /**
    * All that is due of these tokens as of now, a batch a transaction: `first` begins the first of them, `last` ends the
-   * last. Memory is read before the first yield.
+   * last. Memory is read at the call, before the effect runs.
    */
-  const write = Effect.fnUntraced(function* (
+  const write = (
     tokens: Iterable<Token>,
     asOf: AsOf,
     last: Effect.Effect<unknown, SqlError>,
     first: Effect.Effect<unknown, SqlError> = Effect.void
-  ) {
-    const into = memory.ledger
+  ): Effect.Effect<void, StoreError> => {
     const due: Array<DueRows> = []
     for (const token of tokens) {
-      const found = into.due(token, asOf)
+      const found = memory.ledger.due(token, asOf)
       if (found.transfers.length + found.trades.length > 0) due.push(found)
     }
+    return put(due, memory.ledger, last, first)
+  }
+
+  const put = Effect.fnUntraced(function* (
+    due: ReadonlyArray<DueRows>,
+    into: Ledger,
+    last: Effect.Effect<unknown, SqlError>,
+    first: Effect.Effect<unknown, SqlError>
+  ) {
     for (let i = 0; i === 0 || i < due.length; i += batchSize) {
       const batch = due.slice(i, i + batchSize)
       const insert = Effect.gen(function* () {

@@ -48,17 +48,22 @@ export const make = ({
   const dayStart = Effect.fnUntraced(function* (asOf: AsOf) {
     const after = asOf.timestamp - coarseReach - minute
     if (lowest.time === 0 || lowest.time > after || lowest.time < after - slack) {
-      lowest = { block: yield* sources.firstBlock(after, asOf.number), time: after }
+      const from = lowest.time > 0 && lowest.time <= after ? lowest.block : 0
+      lowest = { block: yield* sources.firstBlock(after, asOf.number, from), time: after }
     }
     return { from: lowest.block, after }
   })
 
-  /** Puts the last day of tokens that are not in memory there, as of this block. */
+  /** Puts the last day of tokens into memory, as of this block, in place of what is there. */
   const readBack = Effect.fnUntraced(function* (addresses: ReadonlyArray<Hex>, asOf: AsOf) {
     if (addresses.length === 0) return
     const range = { ...(yield* dayStart(asOf)), to: asOf.number, addresses }
-    memory.state.load(yield* sources.page(range), asOf.number)
-    for (const address of addresses) memory.pruned.delete(address)
+    const events = yield* sources.page(range)
+    for (const address of addresses) {
+      memory.state.drop(address)
+      memory.pruned.delete(address)
+    }
+    memory.state.load(events, asOf.number)
     yield* Metrics.readBack(addresses.length)
   })
 
@@ -103,12 +108,19 @@ export const make = ({
     return { insert }
   })
 
-  /** Addresses whose rows hold as of a block that is not there any more. */
-  const claiming = (tip: AsOf) => {
-    const part = (table: string, column: string) => sql`
-      select m.${sql(column)} as address from ${name(table)} m
-      left join ${name("blocks")} b on b.number = m.as_of_number
-      where m.as_of_number > ${PgTypes.int8(BigInt(tip.number))} or b.hash <> m.as_of_hash`
+  /**
+   * Addresses whose rows hold as of a block that is not there any more: of one above the tip, and, where somebody else
+   * may have written them, of one with another hash, for which all rows are compared with the blocks.
+   */
+  const claiming = (tip: AsOf, whose: "ours" | "anybody's") => {
+    const above = sql`m.as_of_number > ${PgTypes.int8(BigInt(tip.number))}`
+    const part = (table: string, column: string) =>
+      whose === "ours"
+        ? sql`select m.${sql(column)} as address from ${name(table)} m where ${above}`
+        : sql`
+          select m.${sql(column)} as address from ${name(table)} m
+          left join ${name("blocks")} b on b.number = m.as_of_number
+          where ${above} or b.hash <> m.as_of_hash`
     return Effect.map(
       sql<{
         readonly address: Uint8Array

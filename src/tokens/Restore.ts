@@ -119,7 +119,7 @@ export const make = ({
     if (without.length > 0) {
       const from = yield* sources.firstBlock(day - 1, checkpoint.number)
       const range = { from, to: checkpoint.number, after: day - 1, addresses: without }
-      state.load(yield* sources.page(range), floor.number)
+      yield* sources.scan(range, (events) => state.load(events, floor.number))
     }
     yield* replay(sources, state, above, floor, tip)
     return {

@@ -71,7 +71,10 @@ export const layer: Layer.Layer<never, never, Settings | SqlClient.SqlClient> = 
       TokenFollower,
       Effect.map(metrics, ({ committed, flush, rolledBack, run, start }): TokenFollowerShape => {
         const eventsOf = (blocks: ReadonlyArray<EncodedBlock>, pages: ReadonlyArray<LogPage>) => {
-          const logs = [...pages.flatMap(events.logsOfPage), ...blocks.flatMap(events.logsOf)]
+          // A commit may have blocks below its pages.
+          const logs = [...pages.flatMap(events.logsOfPage), ...blocks.flatMap(events.logsOf)].sort(
+            (a, b) => a.blockNumber - b.blockNumber
+          )
           return logs.flatMap(({ blockNumber, log, source, timestamp }): ReadonlyArray<TokenEvent> => {
             const kind = kindOf.get(source)
             const event = kind && TokenLogs.eventOf(kind, log, { blockNumber, timestamp })

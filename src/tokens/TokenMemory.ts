@@ -52,8 +52,9 @@ export class TokenMemory {
     this.state = new TokenState({ undoBlocks })
   }
 
-  /** Nothing is due, nothing was dropped, and nothing is known of the tables. The state stays until there is another. */
+  /** Nothing is known, of tokens and of the tables: without a block to hold as of, nothing is written. */
   clear(): void {
+    this.state = new TokenState({ undoBlocks: this.undoBlocks })
     this.pruned.clear()
     this.candles.clear()
     this.touched = new Set()

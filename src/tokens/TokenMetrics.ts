@@ -14,6 +14,8 @@
  *   says up to which block all of them have been found to hold (`checked_number`).
  * - Idle tokens are pruned from memory. One that moves again gets its last day back from the event tables first; one
  *   that has been idle for a day gets rows of zeros.
+ * - Where blocks come in below the newest one, nothing is written until no more of them come for a flush interval, or
+ *   until the next full flush; then all is read anew.
  * - After a rollback, rows as of a block that is gone are written anew before `rolledBack` returns. Where a process
  *   ends in between, the next `start` finds them by their block's hash.
  *
@@ -23,6 +25,7 @@
  */
 import { Context, Duration, Effect, Layer, Semaphore } from "effect"
 import { SqlClient } from "effect/sql"
+import type { Hex } from "../chain/Block.ts"
 import type { Fence } from "../store/Fence.ts"
 import { toStoreError } from "../store/SqlFailure.ts"
 import type { StoreError } from "../store/Store.ts"
@@ -68,7 +71,7 @@ export class TokenMetrics extends Context.Service<
   {
     /** Reads the checkpoint or the last day, mends rows that claim a block that is gone, and writes what is due. */
     readonly start: (epoch: number, tip: AsOf | undefined) => Effect.Effect<void, StoreError>
-    /** These events, in order, are in the tables with all blocks up to the tip. */
+    /** These events, in order, are in the tables now; the tip is the highest block there, which may be above them. */
     readonly committed: (events: ReadonlyArray<TokenEvent>, tip: AsOf) => Effect.Effect<void, StoreError>
     /** All blocks above the tip are gone from the tables; undefined when there is none left. */
     readonly rolledBack: (tip: AsOf | undefined) => Effect.Effect<void, StoreError>
@@ -91,6 +94,9 @@ export class TokenMetrics extends Context.Service<
   ): Layer.Layer<TokenMetrics, never, SqlClient.SqlClient> => Layer.effect(TokenMetrics, make(options))
 }
 
+/** Tokens counted anew in one step: some milliseconds. */
+const recounted = 1_000
+
 export const make = Effect.fnUntraced(function* ({
   auditTokens = 1_000,
   checkpointInterval = "5 minutes",
@@ -105,7 +111,8 @@ export const make = Effect.fnUntraced(function* ({
 }: TokenMetricsOptions): Effect.fn.Return<TokenMetrics["Service"], never, SqlClient.SqlClient> {
   const sql = yield* SqlClient.SqlClient
   const sources = TokenSources.make(sql, schema, tables)
-  const rows = TokenRows.make(sql, schema)
+  const format = Checkpoint.formatOf(tables)
+  const rows = TokenRows.make(sql, schema, format)
   const audit = Audit.make(sql, schema)
   const memory = new TokenMemory({ undoBlocks, pruneThreshold })
   let epoch = 0
@@ -118,7 +125,6 @@ export const make = Effect.fnUntraced(function* ({
   const changing = yield* Semaphore.make(1)
   const writing = yield* Semaphore.make(1)
   const saved = CheckpointRows.make(sql, schema)
-  const format = Checkpoint.formatOf(tables)
   const checkpoints = Checkpoint.make({
     memory,
     rows: saved,
@@ -140,7 +146,13 @@ export const make = Effect.fnUntraced(function* ({
     saved,
     format
   })
-  const alone = <A, E>(effect: Effect.Effect<A, E>) => writing.withPermit(changing.withPermit(effect))
+  // What fails on the way leaves nothing behind that whoever waits for the permits could write.
+  const alone = <A, E>(effect: Effect.Effect<A, E>) =>
+    effect.pipe(
+      Effect.onError(() => Effect.sync(() => memory.clear())),
+      changing.withPermit,
+      writing.withPermit
+    )
 
   const asStoreError = Effect.mapError(toStoreError("keep token metrics"))
   const timed = <A, E>(kind: Metrics.FlushKind, effect: Effect.Effect<A, E>) =>
@@ -149,39 +161,69 @@ export const make = Effect.fnUntraced(function* ({
     )
   const standing = Effect.suspend(() => Metrics.standing(memory.state.tokens.size, memory.touched.size))
 
-  // Writing
-
-  const flush = Effect.suspend(() =>
-    memory.touched.size === 0 ? Effect.void : timed("delta", writes.writeDue("touched"))
-  ).pipe(
-    writing.withPermit,
-    Effect.tap(() => standing)
+  /**
+   * Something below the newest block was changed: memory and rows are behind the tip until all is read anew. `more`
+   * where that has gone on since the last flush.
+   */
+  let behind: { readonly tip: AsOf; readonly more: boolean } | undefined
+  const loadAt = (tip: AsOf | undefined) =>
+    Effect.tap(load(tip), () =>
+      Effect.sync(() => {
+        behind = undefined
+      })
+    )
+  const catchUp = Effect.suspend(() => (behind === undefined ? Effect.void : loadAt(behind.tip))).pipe(
+    alone,
+    asStoreError
   )
 
-  /** Reads back what was counted wrongly; returns how many tokens that were. */
-  const correct = Effect.gen(function* () {
-    const { state } = memory
-    const { asOf } = state
-    const wrong = asOf === undefined ? [] : Audit.recount(state, asOf).map(({ address }) => address)
-    if (asOf === undefined || wrong.length === 0) return 0
-    for (const address of wrong) {
-      state.drop(address)
-      memory.unsaved.add(address)
+  // Writing
+
+  const flush = Effect.suspend(() => {
+    if (behind !== undefined) return catchUp
+    if (memory.touched.size === 0) return Effect.void
+    return writing.withPermit(timed("delta", writes.writeDue("touched")))
+  }).pipe(Effect.tap(() => standing))
+
+  const flushUnlessMoreComes = Effect.suspend(() => {
+    if (behind?.more !== true) return flush
+    behind = { ...behind, more: false }
+    return Effect.void
+  })
+
+  /** Reads back those of the tokens that were counted wrongly; returns how many they were. */
+  const correct = (addresses: ReadonlyArray<Hex>) =>
+    Effect.gen(function* () {
+      const { state, unsaved } = memory
+      const { asOf } = state
+      if (asOf === undefined) return 0
+      const wrong = Audit.recount(memory.tokensOf(addresses), asOf).map(({ address }) => address)
+      for (const address of wrong) unsaved.add(address)
+      yield* reading.readBack(wrong, asOf)
+      return wrong.length
+    }).pipe(changing.withPermit)
+
+  /** Some tokens at a time, so that nobody has to wait for all of them. */
+  const correctAll = Effect.gen(function* () {
+    const addresses = [...memory.state.tokens.keys()]
+    let wrong = 0
+    for (let i = 0; i < addresses.length; i += recounted) {
+      wrong += yield* correct(addresses.slice(i, i + recounted))
+      yield* Effect.yieldNow
     }
-    yield* reading.readBack(wrong, asOf)
-    return wrong.length
-  }).pipe(changing.withPermit)
+    return wrong
+  })
 
   const fullFlush = Effect.gen(function* () {
-    const recounted = yield* correct
+    const miscounted = yield* correctAll
     // Who has lost the lease would find what another has written.
     const astray = yield* transact(audit.compare(memory.state, memory.ledger, auditTokens))
     for (const token of astray) memory.ledger.forget(token)
-    const differences = recounted + astray.length
+    const differences = miscounted + astray.length
     yield* Metrics.differed(differences)
     if (differences > 0) {
       yield* Effect.logError("token metrics were not what counting anew says").pipe(
-        Effect.annotateLogs({ memory: recounted, rows: astray.length })
+        Effect.annotateLogs({ memory: miscounted, rows: astray.length })
       )
     }
     yield* writes.writeDue("all")
@@ -190,6 +232,7 @@ export const make = Effect.fnUntraced(function* ({
     (effect) => timed("full", effect),
     writing.withPermit,
     asStoreError,
+    (effect) => Effect.andThen(catchUp, effect),
     Effect.tap(() => standing)
   )
 
@@ -198,51 +241,51 @@ export const make = Effect.fnUntraced(function* ({
   const start: TokenMetrics["Service"]["start"] = (under, tip) =>
     Effect.suspend(() => {
       epoch = under
-      return load(tip)
+      return loadAt(tip)
     }).pipe(alone, asStoreError, Effect.andThen(standing))
+
+  const apply = Effect.fnUntraced(function* (events: ReadonlyArray<TokenEvent>, tip: AsOf) {
+    const before = memory.state.asOf
+    const moved = new Set(events.map(addressOf))
+    const asleep = [...moved].filter((address) => memory.pruned.has(address))
+    if (before !== undefined) yield* reading.readBack(asleep, before)
+    yield* Effect.sync(() => {
+      for (const block of blocksOf(events)) memory.state.apply(block, block.events)
+      memory.state.advance(tip)
+      for (const event of events) {
+        if (event._tag === "Trade") memory.candlesDue(event.pair, minuteOf(event.timestamp))
+      }
+      for (const address of moved) {
+        memory.touched.add(address)
+        memory.unsaved.add(address)
+      }
+    })
+    if (checkpoints.isBehind()) behind = { tip, more: false }
+  })
 
   const committed: TokenMetrics["Service"]["committed"] = (events, tip) =>
     Effect.suspend(() => {
-      const before = memory.state.asOf
+      const { asOf } = memory.state
       const first = events[0]?.blockNumber ?? tip.number
-      // Blocks that fill a hole below.
-      if (
-        before !== undefined &&
-        (tip.number < before.number || (events.length > 0 && first <= before.number))
-      ) {
-        return alone(load(tip))
-      }
-      return changing.withPermit(
-        Effect.gen(function* () {
-          const moved = new Set(events.map(addressOf))
-          const asleep = [...moved].filter((address) => memory.pruned.has(address))
-          if (before !== undefined) yield* reading.readBack(asleep, before)
-          yield* Effect.sync(() => {
-            for (const block of blocksOf(events)) memory.state.apply(block, block.events)
-            memory.state.advance(tip)
-            for (const event of events) {
-              if (event._tag === "Trade") memory.candlesDue(event.pair, minuteOf(event.timestamp))
-            }
-            for (const address of moved) {
-              memory.touched.add(address)
-              memory.unsaved.add(address)
-            }
-          })
-          yield* checkpoints.listen
-        })
-      )
-    }).pipe(asStoreError)
+      const isBelow =
+        asOf !== undefined && (tip.number < asOf.number || (events.length > 0 && first <= asOf.number))
+      if (behind === undefined && !isBelow) return apply(events, tip)
+      return Effect.sync(() => {
+        behind = { tip, more: isBelow || behind?.more === true }
+      })
+    }).pipe(changing.withPermit, asStoreError)
 
   const rolledBack: TokenMetrics["Service"]["rolledBack"] = (tip) =>
     Effect.gen(function* () {
       const { state } = memory
-      if (tip === undefined || state.asOf === undefined || !state.canRollback(tip)) return yield* load(tip)
+      const isKnown = tip !== undefined && state.asOf !== undefined && state.canRollback(tip)
+      if (behind !== undefined || !isKnown) return yield* loadAt(tip)
       const { changed, lost } = state.rollback(tip)
       memory.turn++
       for (const address of [...changed, ...lost]) memory.unsaved.add(address)
       reading.searchAnew()
       // All rows are to hold as of the tip, so also what was not flushed yet.
-      const due = new Set([...changed, ...lost, ...memory.touched, ...(yield* reading.claiming(tip))])
+      const due = new Set([...changed, ...lost, ...memory.touched, ...(yield* reading.claiming(tip, "ours"))])
       const mended = yield* reading.mend(due, tip)
       const from = minuteOf(tip.timestamp)
       const oldest = [...memory.candles.values()].reduce((a, b) => Math.min(a, b), from)
@@ -258,11 +301,13 @@ export const make = Effect.fnUntraced(function* ({
       )
     }).pipe((effect) => timed("rollback", effect), alone, asStoreError)
 
-  const checkpoint = timed("checkpoint", checkpoints.save).pipe(asStoreError)
+  const checkpoint = Effect.suspend(() =>
+    behind === undefined ? timed("checkpoint", checkpoints.save) : Effect.succeed(Checkpoint.none)
+  ).pipe(asStoreError)
 
   const prune = Effect.gen(function* () {
     const asOf = memory.state.asOf
-    if (asOf === undefined) return 0
+    if (asOf === undefined || behind !== undefined) return 0
     const count = memory.drop(asOf, memory.touched)
     yield* Metrics.dropped(count)
     yield* writes.retire(memory.retired(asOf), asOf)
@@ -288,7 +333,7 @@ export const make = Effect.fnUntraced(function* ({
 
   const run = Effect.all(
     [
-      every(flushInterval, flush),
+      every(flushInterval, flushUnlessMoreComes),
       every(fullFlushInterval, fullFlush),
       every(fullFlushInterval, prune),
       every(checkpointInterval, checkpoint)

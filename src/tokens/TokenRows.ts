@@ -117,7 +117,8 @@ const upsert = <R>(
 
 export type TokenRows = ReturnType<typeof make>
 
-export const make = (sql: SqlClient.SqlClient, schema: string) => {
+/** `format` is of what rows are made from: those of another one are as good as none. */
+export const make = (sql: SqlClient.SqlClient, schema: string, format: string) => {
   const name = (table: string) => sql(`${schema}.${table}`)
   return {
     transfers: upsert(sql, `"${schema}"."token_metrics"`, transferColumns, ["token", "window_seconds"]),
@@ -135,6 +136,8 @@ export const make = (sql: SqlClient.SqlClient, schema: string) => {
     clear: Effect.gen(function* () {
       for (const table of ["token_metrics", "pair_metrics", "token_candles"])
         yield* sql`delete from ${name(table)}`
+      // The same block may come again, and says nothing of rows then.
+      yield* sql`update ${name("token_checkpoint")} set number = null, checked_number = null`
     }),
     /**
      * All rows hold as of this block, with so many changes below it; `checked` says that they were counted anew.
@@ -153,7 +156,7 @@ export const make = (sql: SqlClient.SqlClient, schema: string) => {
       const full = sql`, checked_number = ${n}, checked_hash = ${h}, checked_timestamp = ${t}`
       return sql`
         update ${name("token_checkpoint")} set number = ${n}, hash = ${h}, timestamp = ${t},
-          written_voids = ${v}, void_from = case when voids <> ${v} then void_from end
+          written_voids = ${v}, written_format = ${format}, void_from = case when voids <> ${v} then void_from end
         ${checked ? full : sql.literal("")}`
     }
   }

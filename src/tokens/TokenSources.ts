@@ -119,10 +119,10 @@ export const make = (sql: SqlClient.SqlClient, schema: string, sources: Readonly
     )
 
   /** A block from which on all events after `time` are found, not above `to`: by bisection, since times never fall. */
-  const firstBlock = Effect.fnUntraced(function* (time: number, to: number) {
+  const firstBlock = Effect.fnUntraced(function* (time: number, to: number, from = 0) {
     let found = to
     for (const source of sources) {
-      let [low, high] = [0, found]
+      let [low, high] = [Math.min(from, found), found]
       while (low < high) {
         const middle = Math.floor((low + high) / 2)
         const event = yield* probe(source, middle)

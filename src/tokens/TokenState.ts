@@ -125,6 +125,7 @@ export class TokenState {
 
   /** What blocks above this one did to a token, the oldest first. */
   doneAbove(token: Token, number: number): ReadonlyArray<TokenUndo> {
+    if (token.lastBlock <= number) return []
     return this.undo.flatMap((block) => {
       const done = block.number > number ? block.tokens.get(token.address) : undefined
       return done?.token === token ? [done] : []

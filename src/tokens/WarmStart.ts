@@ -27,7 +27,7 @@ import { coarseReach, minuteOf } from "./Windows.ts"
 interface Flushed {
   readonly number: bigint | null
   readonly timestamp: bigint | null
-  /** Its block is not stored any more, or events below it have changed since. */
+  /** Its block is not stored any more, events below it have changed since, or others count. */
   readonly gone: boolean
   /** Blocks that have filled holes since begin at this time, seconds since 1970. */
   readonly void_from: bigint | null
@@ -72,7 +72,7 @@ export const make = ({
 
   /** The block that all rows were last written as of, and whether that is worth nothing any more. */
   const lastFlush = (tip: AsOf) => sql<Flushed>`
-    select c.number, c.timestamp, c.void_from, c.voids <> c.written_voids
+    select c.number, c.timestamp, c.void_from, c.voids <> c.written_voids or c.written_format <> ${format}
       or coalesce(c.number > ${PgTypes.int8(BigInt(tip.number))} or b.hash <> c.hash, false) as gone
     from ${name("token_checkpoint")} c left join ${name("blocks")} b on b.number = c.number`
 
@@ -100,7 +100,7 @@ export const make = ({
 
   /** From when on rows may not be what they have to be, seconds since 1970; all of the last day before the first flush. */
   const dueFrom = (tip: AsOf, last: Flushed | undefined): number => {
-    if (last?.timestamp == null) return tip.timestamp - coarseReach
+    if (last?.number == null || last.timestamp === null) return tip.timestamp - coarseReach
     const written = Number(last.timestamp)
     // How deep a reorg went is not known any more.
     const kept = last.gone ? Math.min(tip.timestamp - coarseReach, written - slack) : written
@@ -119,7 +119,6 @@ export const make = ({
     memory.clear()
     reading.searchAnew()
     if (tip === undefined) {
-      memory.state = new TokenState({ undoBlocks })
       checkpoints.heard((yield* saved.standing).voids)
       yield* transact(Effect.andThen(rows.clear, saved.clear))
       return
@@ -135,7 +134,7 @@ export const make = ({
     const late = [...tokens.values()].filter(({ lastBlock }) => flushed === undefined || lastBlock > flushed)
     const since = dueFrom(tip, last)
     const due = new Set([
-      ...(yield* reading.claiming(tip)),
+      ...(yield* reading.claiming(tip, "anybody's")),
       ...(yield* active).filter((address) => !tokens.has(address) && !memory.pruned.has(address)),
       ...late.map(({ address }) => address),
       ...(yield* before(tip, since))

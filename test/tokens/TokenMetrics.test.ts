@@ -197,10 +197,144 @@ layer(PGliteTest.layer, { timeout: "2 minutes" })("TokenMetrics", (it) => {
       expect((yield* tokens.checkpoint).tokens).toBe(0)
       expect(yield* used).toBe(false)
       yield* tokens.committed(chain[hole]?.events ?? [], tip)
+      yield* tokens.flush
       expect((yield* tokens.checkpoint).tokens).toBeGreaterThan(0)
       expect(yield* used).toBe(true)
       yield* tokens.fullFlush
       expect(yield* world.wrong()).toEqual([])
+    })
+  )
+
+  /** Two trades of a pair and a transfer with a hole between them, hours ago; then a quiet chain. */
+  const quiet = () => {
+    const at = (number: number, seconds: number): AsOf => ({
+      number,
+      hash: `0x${number.toString(16).padStart(64, "0")}`,
+      timestamp: genesis.timestamp + seconds
+    })
+    const [pair, token] = [made(1, 3), made(1, 2)]
+    const block = (asOf: AsOf): StoryBlock => {
+      const place = { blockNumber: asOf.number, timestamp: asOf.timestamp }
+      const [from, to] = [made(2, 1), made(2, asOf.number)]
+      return {
+        asOf,
+        events: [
+          {
+            _tag: "Trade",
+            pair,
+            amount0: 5n,
+            amount1: -7n,
+            sender: from,
+            recipient: to,
+            logIndex: 0,
+            ...place
+          },
+          { _tag: "Transfer", token, from, to, value: 5n, logIndex: 1, ...place }
+        ]
+      }
+    }
+    const empty = (asOf: AsOf): StoryBlock => ({ asOf, events: [] })
+    return {
+      before: block(at(1, 1)),
+      hole: block(at(2, 2)),
+      after: empty(at(3, 10 * 3_600)),
+      next: empty(at(4, 10 * 3_600 + 12))
+    }
+  }
+
+  it.effect("what was read halfway when the database failed is not written", () =>
+    Effect.gen(function* () {
+      const world = yield* makeWorld
+      const { after, before, hole } = quiet()
+      let fails = false
+      const transaction: Fence = (under, effect) =>
+        Effect.suspend(() => (fails ? Effect.fail(cutOff) : world.transaction(under, effect)))
+      const epoch = yield* world.lead
+      const tokens = yield* world.service({ transaction })
+      yield* world.append([{ asOf: genesis, events: [] }, before, after])
+      yield* tokens.start(epoch, after.asOf)
+      yield* world.append([hole])
+      yield* TokenTables.voidState(world.sql, world.schema)
+      fails = true
+      yield* tokens.committed(hole.events, after.asOf)
+      yield* Effect.flip(tokens.flush)
+      fails = false
+      // One that waited meanwhile.
+      expect((yield* tokens.checkpoint).tokens).toBe(0)
+      const again = yield* world.service()
+      yield* again.start(epoch, after.asOf)
+      expect(yield* world.wrong()).toEqual([])
+      expect(yield* world.wrongCandles).toEqual([])
+      yield* tokens.fullFlush
+      expect((yield* tokens.checkpoint).tokens).toBe(2)
+      expect(yield* world.wrong()).toEqual([])
+    })
+  )
+
+  it.effect("what changes below without a word is read before a checkpoint says that it is known", () =>
+    Effect.gen(function* () {
+      const world = yield* makeWorld
+      const { after, before, hole, next } = quiet()
+      const epoch = yield* world.lead
+      const tokens = yield* world.service()
+      yield* world.append([{ asOf: genesis, events: [] }, before, after])
+      yield* tokens.start(epoch, after.asOf)
+      // A block without events that names a contract whose logs above were stored.
+      yield* world.append([hole])
+      yield* TokenTables.voidState(world.sql, world.schema)
+      yield* tokens.committed([], after.asOf)
+      expect((yield* tokens.checkpoint).tokens).toBe(0)
+      yield* world.append([next])
+      yield* tokens.committed([], next.asOf)
+      yield* tokens.flush
+      expect(yield* world.wrong()).toEqual([])
+      expect(yield* world.wrongCandles).toEqual([])
+      expect((yield* tokens.checkpoint).tokens).toBe(2)
+    })
+  )
+
+  it.effect("the same blocks after a rollback of all of them are written again", () =>
+    Effect.gen(function* () {
+      const world = yield* makeWorld
+      const { after, before } = quiet()
+      const epoch = yield* world.lead
+      const tokens = yield* world.service()
+      const count = Effect.map(
+        world.sql`
+          select token from ${world.name("token_metrics")} union all select pair from ${world.name("pair_metrics")}`,
+        (rows) => rows.length
+      )
+      yield* world.append([before, after])
+      yield* tokens.start(epoch, after.asOf)
+      expect(yield* count).toBe(8)
+      yield* world.rollback(0)
+      yield* tokens.rolledBack(undefined)
+      expect(yield* count).toBe(0)
+      yield* world.append([before, after])
+      const again = yield* world.service()
+      yield* again.start(epoch, after.asOf)
+      expect(yield* count).toBe(8)
+      expect(yield* world.wrongCandles).toEqual([])
+    })
+  )
+
+  it.effect("a token that cannot be read back stays in memory as it was", () =>
+    Effect.gen(function* () {
+      const world = yield* makeWorld
+      const { before, hole } = quiet()
+      const tokens = yield* world.service()
+      yield* world.append([{ asOf: genesis, events: [] }, before])
+      yield* tokens.start(yield* world.lead, before.asOf)
+      const token = before.events.map(addressOf).find((address) => address !== made(1, 3))
+      const state = yield* tokens.state
+      state.tokens.get(token ?? "0x")?.transfers?.windowed.addCount(3, 0, 5)
+      yield* world.sql`alter table ${world.name("erc20_transfer")} rename to away`
+      yield* Effect.flip(tokens.fullFlush)
+      yield* world.sql`alter table ${world.name("away")} rename to erc20_transfer`
+      yield* world.append([hole])
+      yield* tokens.committed(hole.events, hole.asOf)
+      expect(yield* tokens.fullFlush).toBe(1)
+      expect(yield* world.wrong(hole.asOf)).toEqual([])
     })
   )
 
