@@ -109,6 +109,8 @@ const make = Effect.gen(function* () {
   const start = (identity: Identity) =>
     Effect.sync(() => {
       const recent = makeRecent(settings.profile.resultsCapacity + settings.batchSize)
+      /** The last block of the newest page, which is not stored: what follows a page has to be its child. */
+      let pageEnd: BlockHeader | undefined
 
       /** Hashes that we have inside `range`: sequenced in this run, or committed. */
       const ours = Effect.fnUntraced(function* (range: BlockRange.BlockRange) {
@@ -173,6 +175,8 @@ const make = Effect.gen(function* () {
         return recent.at(number) ?? (yield* store.headers(BlockRange.make(number, number)))[0]
       })
       const hashAt = (number: number) => Effect.map(headerAt(number), (header) => header?.hash)
+      const hashBelow = (number: number) =>
+        pageEnd?.number === number - 1 ? Effect.succeed(pageEnd.hash) : hashAt(number - 1)
 
       /**
        * A reorg, or somebody's slip: what does not fit is then given back, and the rest goes on. A walk that cannot be
@@ -220,7 +224,7 @@ const make = Effect.gen(function* () {
         })
         const steps: Array<Step> = []
         for (const block of blocks) {
-          const below = block.number > 0 ? yield* hashAt(block.number - 1) : undefined
+          const below = block.number > 0 ? yield* hashBelow(block.number) : undefined
           if (below !== undefined && below !== block.parentHash) {
             const found = misfitBelow(block.number, block.parentHash, below)
             return [...steps, yield* misfit(lostFrom(block.number), found)]
@@ -261,7 +265,9 @@ const make = Effect.gen(function* () {
           }
         }
         const above = plan.seam ? yield* misfitAbove(to, page.last.hash) : undefined
-        return [above === undefined ? Step.Cover({ page, span }) : yield* misfit(lost, above)]
+        if (above !== undefined) return [yield* misfit(lost, above)]
+        pageEnd = page.last
+        return [Step.Cover({ page, span })]
       })
 
       const verify = Effect.fnUntraced(function* (number: number, head: BlockHeader) {

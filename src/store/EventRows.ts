@@ -31,6 +31,9 @@ export interface Child {
   readonly before: number | undefined
 }
 
+/** Of what is fetched again for one source, `new` leaves out what another one has seen already. */
+export type Which = "new" | "all"
+
 /** Logs decoded before their rows are sent. */
 const chunk = 5000
 
@@ -157,17 +160,21 @@ export const make = (
     return found
   })
 
-  const taken = ({ log, number, timestamp }: PlacedLog): ReadonlyArray<SourceLog> =>
-    matcher.match(log, number, isChildAt(number)).flatMap((i) => {
-      const source = sources[i]
-      // Of what is fetched again for one source, what another one has seen is left out.
-      return source === undefined || isSeen(source.id, number)
-        ? []
-        : [{ source, blockNumber: number, timestamp, log }]
-    })
-  const logsOf = ({ matched, number, timestamp }: EncodedBlock): ReadonlyArray<SourceLog> =>
-    matched.flatMap((log) => taken({ log, number, timestamp }))
-  const logsOfPage = ({ logs }: LogPage): ReadonlyArray<SourceLog> => logs.flatMap(taken)
+  const taken =
+    (which: Which) =>
+    ({ log, number, timestamp }: PlacedLog): ReadonlyArray<SourceLog> =>
+      matcher.match(log, number, isChildAt(number)).flatMap((i) => {
+        const source = sources[i]
+        return source === undefined || (which === "new" && isSeen(source.id, number))
+          ? []
+          : [{ source, blockNumber: number, timestamp, log }]
+      })
+  const logsOf = (
+    { matched, number, timestamp }: EncodedBlock,
+    which: Which = "new"
+  ): ReadonlyArray<SourceLog> => matched.map((log) => ({ log, number, timestamp })).flatMap(taken(which))
+  const logsOfPage = ({ logs }: LogPage, which: Which = "new"): ReadonlyArray<SourceLog> =>
+    logs.flatMap(taken(which))
 
   return { load, insert, logsOf, logsOfPage }
 }

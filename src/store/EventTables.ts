@@ -42,10 +42,13 @@ export interface EventTablesShape {
   readonly sources: ReadonlyArray<EventSource>
   /** The logs of a block that may be a source's, in their order. */
   readonly matched: (raw: RawBlock, number: number) => ReadonlyArray<RpcLog>
-  /** The logs of a committed block that sources took, in their order: each as often as there are sources for it. */
-  readonly logsOf: (block: EncodedBlock) => ReadonlyArray<SourceLog>
+  /**
+   * The logs of a committed block that sources took, in their order: each as often as there are sources for it. By
+   * default only those that are new.
+   */
+  readonly logsOf: (block: EncodedBlock, which?: EventRows.Which) => ReadonlyArray<SourceLog>
   /** The same of a page. */
-  readonly logsOfPage: (page: LogPage) => ReadonlyArray<SourceLog>
+  readonly logsOfPage: (page: LogPage, which?: EventRows.Which) => ReadonlyArray<SourceLog>
   /** What to ask for where no blocks are fetched. */
   readonly filters: ReadonlyArray<LogFilter>
   /**

@@ -71,10 +71,12 @@ export const layer: Layer.Layer<never, never, Settings | SqlClient.SqlClient> = 
       TokenFollower,
       Effect.map(metrics, ({ committed, flush, rolledBack, run, start }): TokenFollowerShape => {
         const eventsOf = (blocks: ReadonlyArray<EncodedBlock>, pages: ReadonlyArray<LogPage>) => {
+          // What is stored above the tip is not in memory, though its source has seen it: it counts when it is covered.
           // A commit may have blocks below its pages.
-          const logs = [...pages.flatMap(events.logsOfPage), ...blocks.flatMap(events.logsOf)].sort(
-            (a, b) => a.blockNumber - b.blockNumber
-          )
+          const logs = [
+            ...pages.flatMap((page) => events.logsOfPage(page, "all")),
+            ...blocks.flatMap((block) => events.logsOf(block, "all"))
+          ].sort((a, b) => a.blockNumber - b.blockNumber)
           return logs.flatMap(({ blockNumber, log, source, timestamp }): ReadonlyArray<TokenEvent> => {
             const kind = kindOf.get(source)
             const event = kind && TokenLogs.eventOf(kind, log, { blockNumber, timestamp })

@@ -137,7 +137,9 @@ export const make = (sql: SqlClient.SqlClient, schema: string, format: string) =
       for (const table of ["token_metrics", "pair_metrics", "token_candles"])
         yield* sql`delete from ${name(table)}`
       // The same block may come again, and says nothing of rows then.
-      yield* sql`update ${name("token_checkpoint")} set number = null, checked_number = null`
+      yield* sql`
+        update ${name("token_checkpoint")} set number = null, hash = null, timestamp = null,
+          checked_number = null, checked_hash = null, checked_timestamp = null`
     }),
     /**
      * All rows hold as of this block, with so many changes below it; `checked` says that they were counted anew.

@@ -8,12 +8,19 @@
 import { Effect } from "effect"
 import { ConnectionError, SqlError } from "effect/sql/SqlError"
 import type { BlockHeader, Hex, RawBlock } from "../../src/chain/Block.ts"
-import type { BlockRange } from "../../src/chain/BlockRange.ts"
+import * as BlockRange from "../../src/chain/BlockRange.ts"
 import { type FeedPlace, placeOf } from "../../src/delivery/Feed.ts"
 import type { EventSource } from "../../src/events/EventSource.ts"
 import type { EncodedBlock } from "../../src/store/Columns.ts"
 import * as Columns from "../../src/store/Columns.ts"
-import { type Append, DatabaseFailure, type Store, StoreError } from "../../src/store/Store.ts"
+import {
+  type Append,
+  DatabaseFailure,
+  type LogPage,
+  type Store,
+  StoreError,
+  type StoreState
+} from "../../src/store/Store.ts"
 import type { TokenEvent } from "../../src/tokens/TokenEvent.ts"
 import { expectedRow } from "../support/oracle.ts"
 import type { Contents, Database } from "./Database.ts"
@@ -63,8 +70,29 @@ const tokenWritesALook = 8
 /** One in so many writes of tokens takes the fault that is armed. */
 const tokenWritesAFault = 4
 
-const isIn = (ranges: ReadonlyArray<BlockRange>, number: number): boolean =>
-  ranges.some(({ from, to }) => from <= number && number <= to)
+const isIn = (ranges: ReadonlyArray<BlockRange.BlockRange>, number: number): boolean =>
+  ranges.some((range) => BlockRange.contains(range, number))
+
+const numbersIn = (range: BlockRange.BlockRange): ReadonlyArray<number> =>
+  Array.from({ length: BlockRange.size(range) }, (_, i) => range.from + i)
+
+/** Whether something from the lowest block on is not there. */
+const hasHole = (ranges: ReadonlyArray<BlockRange.BlockRange>, lowest: number): boolean => {
+  const [first, ...others] = ranges.reduce(BlockRange.add, [] as ReadonlyArray<BlockRange.BlockRange>)
+  return first === undefined || first.from > lowest || others.length > 0
+}
+
+/** All that is stored, with a header or without. */
+const coverageOf = ({ blocks, pages }: Tokens.Kept): ReadonlyArray<BlockRange.BlockRange> => [
+  ...pages,
+  ...[...blocks.keys()].map((number) => BlockRange.make(number, number))
+]
+
+const spanOf = ({ blocks, pages = [] }: Append): string =>
+  [
+    ...blocks.map(({ number }) => String(number)),
+    ...pages.map(({ range: { from, to } }) => `events ${from}-${to}`)
+  ].join()
 
 /** The rows of a block as bytes. */
 const rowsOf = (block: EncodedBlock): string =>
@@ -76,13 +104,17 @@ export const make = (options: {
   readonly int: (limit: number) => number
   readonly genuine: ReadonlyMap<Hex, RawBlock>
   readonly canonical: () => ReadonlyArray<RawBlock>
+  /** Whether a block of this number will never be replaced. */
+  readonly isFinal: (number: number) => boolean
+  /** Whether there may be pages of events. */
+  readonly pages: boolean
   /** Whether a block of this number is confirmed deeply enough to be stored. */
   readonly isDue: (number: number) => boolean
   readonly injected: (fault: StoreFault) => void
   readonly violated: (what: string) => Effect.Effect<void>
   readonly trace: (line: string) => void
 }): Ledger => {
-  const { canonical, database, genuine, injected, int, isDue, trace, violated } = options
+  const { canonical, database, genuine, injected, int, isDue, isFinal, trace, violated } = options
   const { store } = database
   let armed: ReadonlyArray<StoreFault> = []
   let commits = 0
@@ -94,6 +126,8 @@ export const make = (options: {
   const tokenEvents = new Map<Hex, ReadonlyArray<TokenEvent>>()
   let tokenWrites = 0
   let highest = -1
+  /** The lowest block that there ever was. */
+  let lowest = Number.MAX_SAFE_INTEGER
   /** The highest block that there was when blocks came in below it. */
   let filled = -1
   /** A day before the first checkpoint of token metrics. */
@@ -110,10 +144,10 @@ export const make = (options: {
   const genuineRows = (block: EncodedBlock): string | undefined => {
     const raw = genuine.get(block.hash)
     if (raw === undefined) return undefined
-    const key = `${block.hash} ${block.level}`
+    const key = `${block.hash} ${block.coverage}`
     const known = expectedRows.get(key)
     if (known !== undefined) return known
-    const encoded = Columns.encode(raw, block.level)
+    const encoded = Columns.encode(raw, block.level, { only: block.coverage === "events" })
     const rows = "rows" in encoded ? rowsOf(encoded) : ""
     expectedRows.set(key, rows)
     return rows
@@ -129,8 +163,13 @@ export const make = (options: {
   }, Effect.orDie)
 
   /** What holds after every commit, looked at where it happened. */
-  const afterCommit = Effect.fnUntraced(function* (blocks: ReadonlyArray<EncodedBlock>) {
+  const afterCommit = Effect.fnUntraced(function* (
+    blocks: ReadonlyArray<EncodedBlock>,
+    pages: ReadonlyArray<LogPage>
+  ) {
     commits++
+    for (const page of pages) yield* pageFits(page)
+    if (blocks.length === 0 && pages.length > 0) yield* stateIsRight
     const [first] = blocks
     const last = blocks.at(-1)
     if (first === undefined || last === undefined) return
@@ -147,6 +186,29 @@ export const make = (options: {
     yield* stateIsRight
   }, Effect.orDie)
 
+  /** A page is final, ends with the chain's own block, and lies between its neighbours. */
+  const pageFits = Effect.fnUntraced(function* ({ last, range: { from, to } }: LogPage) {
+    if (!isFinal(to)) yield* violated(`the page ${from} to ${to} is not final`)
+    if (last.hash !== canonical()[to]?.block.hash)
+      yield* violated(`the page ${from} to ${to} ends with ${last.hash}`)
+    for (const { hash, number, parentHash } of yield* store.headers({ from: from - 1, to: to + 1 })) {
+      const fits = number < from ? hash === canonical()[from]?.block.parentHash : parentHash === last.hash
+      if (!fits) yield* violated(`the page ${from} to ${to} does not fit block ${number}`)
+    }
+  })
+
+  /** Numbers of which only events are stored, without a header. */
+  const withoutHeader = (
+    coverage: StoreState["coverage"],
+    headers: ReadonlyArray<{ readonly number: number }>
+  ): ReadonlyArray<number> => {
+    const there = new Set(headers.map(({ number }) => number))
+    return coverage
+      .filter(({ level }) => level === "events")
+      .flatMap(numbersIn)
+      .filter((number) => !there.has(number))
+  }
+
   const linked = Effect.fnUntraced(function* (from: number, to: number) {
     const headers = yield* store.headers({ from, to })
     for (const [i, header] of headers.entries()) {
@@ -160,11 +222,18 @@ export const make = (options: {
 
   const stateIsRight = Effect.gen(function* () {
     const { coverage, finalized, tip, totals } = yield* store.state
-    const covered = coverage.reduce((sum, { from, to }) => sum + to - from + 1, 0)
+    const headers = options.pages ? yield* store.headers({ from: 0, to: 1_000_000 }) : []
+    const bare = options.pages ? withoutHeader(coverage, headers) : []
+    const covered = coverage.reduce((sum, { from, to }) => sum + to - from + 1, 0) - bare.length
     if (covered !== totals.blocks)
       yield* violated(`${covered} blocks are covered, ${totals.blocks} are counted`)
-    if (tip?.number !== coverage.at(-1)?.to)
-      yield* violated(`the tip is ${tip?.number}, not the highest block`)
+    const unlinked = bare.find((number) => !isFinal(number))
+    if (unlinked !== undefined)
+      yield* violated(`block ${unlinked} is not final, and its header is not stored`)
+    // Below a page that has lost what was above it there may be no header that could be the tip.
+    const top = coverage.at(-1)?.to
+    const isTip = tip?.number === top || (top === bare.at(-1) && (tip?.number ?? -1) < (top ?? -1))
+    if (!isTip) yield* violated(`the tip is ${tip?.number}, not the highest block`)
     if ((finalized ?? -1) < newestFinalized) yield* violated(`finalized went back to ${finalized}`)
     newestFinalized = finalized ?? -1
   })
@@ -174,15 +243,19 @@ export const make = (options: {
     const { coverage, totals } = yield* store.state
     const numbers = new Set(headers.map(({ number }) => number))
     if (numbers.size !== headers.length) yield* violated("a block is there twice")
-    for (const { from, to } of coverage) {
+    for (const { from, level, to } of coverage) {
       for (let number = from; number <= to; number++) {
-        if (!numbers.has(number)) yield* violated(`block ${number} is covered and not there`)
+        if (level !== "events" && !numbers.has(number)) {
+          yield* violated(`block ${number} is covered and not there`)
+        }
       }
     }
+    const pages = coverage.filter(({ level }) => level === "events")
     const sum = { blocks: 0, transactions: 0, logs: 0 }
-    for (const { hash } of headers) {
+    for (const { hash, number } of headers) {
       const raw = genuine.get(hash)
       sum.blocks++
+      if (isIn(pages, number)) continue
       sum.transactions += raw?.block.transactions.length ?? 0
       sum.logs += raw?.receipts.reduce((count, { logs }) => count + logs.length, 0) ?? 0
     }
@@ -190,8 +263,8 @@ export const make = (options: {
       yield* violated(`the totals are ${JSON.stringify(totals)}, the rows ${JSON.stringify(sum)}`)
     }
     yield* stateIsRight
-    yield* feedReplays(headers)
-    if (database.contents !== undefined) yield* rowsAreGenuine(yield* database.contents, sum)
+    yield* feedReplays(headers, coverage)
+    if (database.contents !== undefined) yield* rowsAreGenuine(yield* database.contents, sum, coverage)
     yield* tokensAreExact
   }).pipe(Effect.orDie)
 
@@ -202,7 +275,7 @@ export const make = (options: {
     since: tokensSince ?? 0,
     genuine,
     canonical: canonical(),
-    filled,
+    filled: options.pages && hasHole(coverageOf(kept), lowest) ? Number.MAX_SAFE_INTEGER : filled,
     events: (raw) => {
       const known = tokenEvents.get(raw.block.hash) ?? Tokens.eventsOf(raw)
       tokenEvents.set(raw.block.hash, known)
@@ -249,12 +322,20 @@ export const make = (options: {
   /** Notes where blocks come in below others. */
   const stacked = ({ blocks, pages = [] }: Append) => {
     const numbers = [...blocks.map(({ number }) => number), ...pages.map(({ range }) => range.from)]
-    if (Math.min(...numbers) <= highest) filled = highest
+    lowest = Math.min(lowest, ...numbers)
+    if (Math.min(...numbers) <= highest) {
+      filled = highest
+      // Where all is fetched again for a new source, metrics begin anew.
+      if (options.pages) tokensSince = undefined
+    }
     highest = Math.max(highest, ...numbers, ...pages.map(({ range }) => range.to))
   }
 
   /** Whoever reads the feed from its beginning has the tables. */
-  const feedReplays = Effect.fnUntraced(function* (headers: ReadonlyArray<BlockHeader>) {
+  const feedReplays = Effect.fnUntraced(function* (
+    headers: ReadonlyArray<BlockHeader>,
+    coverage: StoreState["coverage"]
+  ) {
     const replayed = new Map<number, string>()
     for (let after: FeedPlace = { commit: 0, number: undefined }; ; ) {
       const page = yield* store.events(after, 500)
@@ -267,6 +348,12 @@ export const make = (options: {
       if (last === undefined) break
       after = placeOf(last)
     }
+    // Where only events are stored, headers go when the block is fetched again for a new source.
+    const whole = coverage.filter(({ level }) => level !== "events")
+    const there = new Set(headers.map(({ number }) => number))
+    for (const number of replayed.keys()) {
+      if (options.pages && !there.has(number) && !isIn(whole, number)) replayed.delete(number)
+    }
     const expected = headers.map(({ hash, number }) => `${number} ${hash}`)
     const told = [...replayed].sort(([a], [b]) => a - b).map(([number, hash]) => `${number} ${hash}`)
     if (told.join() !== expected.join()) {
@@ -278,17 +365,26 @@ export const make = (options: {
 
   const rowsAreGenuine = Effect.fnUntraced(function* (
     { blocks, counts, events, handled }: Contents,
-    sum: { readonly transactions: number; readonly logs: number }
+    sum: { readonly transactions: number; readonly logs: number },
+    coverage: StoreState["coverage"]
   ) {
+    const pages = coverage.filter(({ level }) => level === "events")
     for (const row of blocks) {
       const raw = [...genuine.values()].find(({ block }) => block.hash === row.hash)
-      const expected = raw === undefined ? undefined : JSON.stringify(expectedRow(raw.block, raw.receipts))
+      const whole = raw === undefined ? undefined : expectedRow(raw.block, raw.receipts)
+      const isBare = whole !== undefined && isIn(pages, row.number)
+      const expected = JSON.stringify(isBare ? { ...whole, transactions: [], logs: [] } : whole)
       if (expected !== JSON.stringify(row))
         yield* violated(`the rows of block ${row.number} are not the chain's`)
     }
-    const stored = blocks.flatMap(({ hash }) => genuine.get((hash ?? "0x") as Hex) ?? [])
+    const headers = new Map(blocks.map(({ hash, number }) => [number, genuine.get((hash ?? "0x") as Hex)]))
+    /** Where there is no header all is final, and as the chain has it. */
+    const blockAt = (number: number) =>
+      headers.get(number) ?? (options.pages && isFinal(number) ? canonical()[number] : undefined)
+    const among = (ranges: ReadonlyArray<BlockRange.BlockRange>) =>
+      ranges.flatMap(numbersIn).flatMap((number) => blockAt(number) ?? [])
     for (const { id, ranges, rows } of events) {
-      const seen = stored.filter(({ block }) => isIn(ranges, Number(block.number)))
+      const seen = among(ranges)
       const size = ranges.reduce((sum, { from, to }) => sum + to - from + 1, 0)
       if (size !== seen.length)
         yield* violated(`${id} covers ${size} blocks, ${seen.length} of them are there`)
@@ -297,8 +393,14 @@ export const make = (options: {
         yield* violated(`${id} has ${rows.length} rows, or others than the ${expected.length} of its blocks`)
       }
     }
-    const made = JSON.stringify({ ...Handled.expected(stored), block: 0 })
-    if (handled !== undefined && JSON.stringify({ ...handled, block: 0 }) !== made) {
+    const made = JSON.stringify({ ...Handled.expected(among(coverage)), block: 0 })
+    // What is to be fetched again was handled, and will be taken back when it comes.
+    const isWhole = coverage.at(-1)?.to === handled?.block && !hasHole(coverage, lowest)
+    if (
+      handled !== undefined &&
+      (isWhole || !options.pages) &&
+      JSON.stringify({ ...handled, block: 0 }) !== made
+    ) {
       yield* violated(`the handler has made something else of the blocks up to ${handled.block}`)
     }
     for (const table of ["transactions", "logs"] as const) {
@@ -310,10 +412,12 @@ export const make = (options: {
 
   const owed: Ledger["owed"] = Effect.fnUntraced(function* (sources) {
     if (database.contents === undefined) return []
-    const { blocks, events } = yield* database.contents
+    const { events } = yield* database.contents
+    const { coverage } = yield* Effect.orDie(store.state)
+    const numbers = coverage.flatMap(numbersIn)
     return sources.flatMap(({ id }) => {
       const ranges = events.find((one) => one.id === id)?.ranges ?? []
-      const missing = blocks.filter(({ number }) => !isIn(ranges, number)).length
+      const missing = numbers.filter((number) => !isIn(ranges, number)).length
       return missing === 0 ? [] : [`${id} has not seen ${missing} blocks`]
     })
   })
@@ -370,15 +474,10 @@ export const make = (options: {
       gaps: (range, limit) => reading("look for gaps", store.gaps(range, limit)),
       headers: (range) => reading("read headers", store.headers(range)),
       append: (append) =>
-        writing(
-          `append ${append.epoch} ${append.blocks.map(({ number }) => number).join()}`,
-          store.append(append),
-          failure,
-          () => {
-            stacked(append)
-            return Effect.andThen(epochIs(append.epoch), afterCommit(append.blocks))
-          }
-        ),
+        writing(`append ${append.epoch} ${spanOf(append)}`, store.append(append), failure, () => {
+          stacked(append)
+          return Effect.andThen(epochIs(append.epoch), afterCommit(append.blocks, append.pages ?? []))
+        }),
       acquireLease: (lease) =>
         Effect.tap(store.acquireLease(lease), (attempt) => {
           if (attempt._tag === "Held") return Effect.void

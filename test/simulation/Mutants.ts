@@ -316,5 +316,53 @@ export const mutants: ReadonlyArray<Mutant> = [
     10,
     [["tokens/TokenSources.ts", "firstBlock(minute - 1, to)", "firstBlock(minute + 59, to)"]],
     "pglite"
+  ),
+  mutant(
+    "a page of events lacks its last block",
+    14,
+    [["flow/LogPages.ts", "placed.push(last)", "if (number < range.to) placed.push(last)"]],
+    "pglite"
+  ),
+  mutant(
+    "a page is committed whatever is stored below it",
+    14,
+    [
+      [
+        "flow/Sequencer.ts",
+        "const below = from > 0 ? yield* hashAt(from - 1) : undefined",
+        "const below = from < 0 ? yield* hashAt(from - 1) : undefined"
+      ]
+    ],
+    "pglite"
+  ),
+  mutant(
+    "what is fetched again for a new source is stored again for all",
+    14,
+    [["store/EventRows.ts", "if (isSeen(source.id, number)) continue", ""]],
+    "pglite"
+  ),
+  mutant(
+    "what is fetched again for a new source counts for no token",
+    14,
+    [
+      [
+        "tokens/TokenFollower.ts",
+        'pages.flatMap((page) => events.logsOfPage(page, "all"))',
+        "pages.flatMap((page) => events.logsOfPage(page))"
+      ]
+    ],
+    "pglite"
+  ),
+  mutant(
+    "a new source lets all blocks be forgotten",
+    35,
+    [
+      [
+        "store/EventTables.ts",
+        "coalesce(range_agg(int8range(b.number, b.number + 1)) filter (where b.number is not null), '{}')",
+        "'{[0,)}'"
+      ]
+    ],
+    "pglite"
   )
 ]

@@ -3,11 +3,14 @@
  * next requests.
  */
 import { Effect } from "effect"
-import type { RawBlock, RpcReceipt } from "../../src/chain/Block.ts"
+import type { Hex, RawBlock, RpcReceipt } from "../../src/chain/Block.ts"
 import type { Random } from "../support/blocks.ts"
-import { honest, type Request } from "../support/HttpNode.ts"
+import { honest, type LogsQuestion, logsBetween, type Request } from "../support/HttpNode.ts"
 import { answers, type Reply } from "../support/VirtualNode.ts"
 import type { Chain } from "./Chain.ts"
+
+/** As nodes send a log in an answer to eth_getLogs. */
+type PlacedLog = ReturnType<typeof logsBetween>[number]
 
 const rpcError = (message: string, code = -32_000) => ({ error: { code, message } })
 
@@ -58,7 +61,24 @@ const lies = [
   "twice the same id"
 ] as const
 
-export type Fault = keyof typeof errors | (typeof lies)[number] | "hangs"
+/**
+ * What is said wrongly of logs, and can be noticed by somebody: a log that is missing, or that has another sender, leaves
+ * no trace.
+ */
+export const logFaults = [
+  "logs refused",
+  "null logs",
+  "log twice",
+  "logs backwards",
+  "log of the next block",
+  "log of another event",
+  "log of a replaced block",
+  "end of another range",
+  "end that was replaced",
+  "truncated logs"
+] as const
+
+export type Fault = keyof typeof errors | (typeof lies)[number] | (typeof logFaults)[number] | "hangs"
 
 export const faults: ReadonlyArray<Fault> = [
   ...(Object.keys(errors) as ReadonlyArray<keyof typeof errors>),
@@ -84,10 +104,14 @@ export interface Provider {
 export const make = (options: {
   readonly chain: Chain
   readonly random: Random
+  /** Blocks in one question for logs; undefined for any number. */
+  readonly logRange: number | undefined
+  /** Which logs come with their time: those of every so many-th block, or none. */
+  readonly timed: number | undefined
   /** Told of every fault that was really injected. */
   readonly injected: (fault: Fault) => void
 }): Provider => {
-  const { chain, injected, random } = options
+  const { chain, injected, logRange, random, timed } = options
   let frozen: { readonly blocks: ReadonlyArray<RawBlock>; readonly finalized: number } | undefined
   let behind = 0
   let armed: ReadonlyArray<Fault> = []
@@ -100,9 +124,66 @@ export const make = (options: {
     if (call.params[0] === "finalized" || call.params[0] === "safe") {
       return view()[Math.min(frozen?.finalized ?? chain.finalized(), view().length - 1)]?.block ?? null
     }
-    return honest({ blocks: view }, call)
+    return call.method === "eth_getLogs" ? logsOf(call) : honest({ blocks: view }, call)
   }
-  const lying = (fault: Fault) => (call: Request) => ({ result: lie(fault, call, truth(call)) })
+  const logsOf = ({ params }: Request): ReadonlyArray<PlacedLog> =>
+    // The only parameter of such a question.
+    logsBetween(view(), params[0] as LogsQuestion).map((log) => {
+      const number = Number(log.blockNumber)
+      return timed === undefined || number % timed > 0
+        ? log
+        : { ...log, blockTimestamp: view()[number]?.block.timestamp ?? null }
+    })
+  /** What providers refuse with good reason. */
+  const isTooWide = ({ method, params }: Request): boolean => {
+    if (method !== "eth_getLogs" || logRange === undefined) return false
+    const { fromBlock, toBlock } = params[0] as LogsQuestion
+    return Number(toBlock) - Number(fromBlock) >= logRange
+  }
+  const answer = (call: Request, of: (call: Request) => unknown) =>
+    isTooWide(call)
+      ? rpcError(`block range is too large, at most ${logRange} blocks are allowed`)
+      : { result: of(call) }
+  const lying = (fault: Fault) => (call: Request) => answer(call, () => lie(fault, call, truth(call)))
+
+  /** Answers to a question for logs and for the header of the range's end, with something wrong. */
+  const lyingOfLogs = (fault: Fault, calls: ReadonlyArray<Request>): Reply => {
+    const question = calls.find(({ method }) => method === "eth_getLogs")
+    if (question === undefined) return answers(calls, (call) => answer(call, truth))
+    // The only parameter of such a question.
+    const end = Number((question.params[0] as LogsQuestion).toBlock)
+    const logs = logsOf(question)
+    const last = logs.at(-1)
+    const wrong = (): ReadonlyArray<PlacedLog> | null => {
+      switch (fault) {
+        case "null logs":
+          return null
+        case "log twice":
+          return [...logs, ...logs.slice(-1)]
+        case "logs backwards":
+          return [...logs].reverse()
+        case "log of the next block":
+          return [...logs, ...(last === undefined ? [] : [{ ...last, blockNumber: hex(end + 1) }])]
+        case "log of another event":
+          return logs.map((log) => ({ ...log, topics: [`0x${"e0".repeat(32)}`, ...log.topics.slice(1)] }))
+        case "log of a replaced block":
+          return logs.map((log) => (log === last ? { ...log, blockHash: `0x${"0d".repeat(32)}` } : log))
+        default:
+          return logs
+      }
+    }
+    const header = (call: Request): unknown => {
+      if (fault === "end of another range") return view()[end - 1]?.block ?? view()[end + 1]?.block ?? null
+      // Where no log is of that block, nobody could tell.
+      const isSeen = last !== undefined && Number(last.blockNumber) === end
+      return fault === "end that was replaced" && isSeen ? (orphanOf(end)?.block ?? truth(call)) : truth(call)
+    }
+    return answers(calls, (call) =>
+      fault === "logs refused" && call === question
+        ? rpcError("query returned more than 10000 results")
+        : answer(call, (call) => (call === question ? wrong() : header(call)))
+    )
+  }
 
   const lie = (fault: Fault, { method, params }: Request, result: unknown): unknown => {
     if (result === null || result === undefined) return result
@@ -178,8 +259,9 @@ export const make = (options: {
     const hasReceipts = calls.some(({ method }) => method === "eth_getBlockReceipts")
     const isHead = calls.some(({ params }) => params[0] === "latest")
     const isIdentity = calls.some(({ method, params }) => method === "eth_chainId" || params[0] === "0x0")
-    const fits =
-      fault === "head goes back"
+    const fits = isOfLogs(fault)
+      ? calls.some(({ method }) => method === "eth_getLogs")
+      : fault === "head goes back"
         ? isHead
         : fault === "no block receipts" || (lies as ReadonlyArray<string>).includes(fault)
           ? hasReceipts
@@ -207,9 +289,9 @@ export const make = (options: {
         )
       return Effect.delay(
         Effect.sync(() => {
-          const reply = answers(calls, lying(fault))
+          const reply = isOfLogs(fault) ? lyingOfLogs(fault, calls) : answers(calls, lying(fault))
           if (reply === "refused") return reply
-          if (fault === "truncated body")
+          if (fault === "truncated body" || fault === "truncated logs")
             return { ...reply, body: reply.body.slice(0, reply.body.length / 2) }
           if (fault === "twice the same id")
             return { ...reply, body: reply.body.replaceAll(/"id":\d+/g, '"id":1') }
@@ -237,6 +319,10 @@ export const make = (options: {
     }
   }
 }
+
+const hex = (number: number): Hex => `0x${number.toString(16)}`
+
+const isOfLogs = (fault: Fault): boolean => (logFaults as ReadonlyArray<string>).includes(fault)
 
 const errorOf = (fault: Fault, calls: ReadonlyArray<Request>): Reply => {
   const make: ((calls: ReadonlyArray<Request>) => Reply) | undefined = Object.entries(errors).find(

@@ -3,8 +3,9 @@
  * a failing one can be told, replayed and made shorter.
  */
 import { type Random, random } from "../support/blocks.ts"
+import type * as Database from "./Database.ts"
 import { type StoreFault, storeFaults } from "./Ledger.ts"
-import { type Fault, faults } from "./Provider.ts"
+import { type Fault, faults, logFaults } from "./Provider.ts"
 
 export type Event =
   | { readonly kind: "mine"; readonly blocks: number }
@@ -21,6 +22,8 @@ export type Event =
   /** The same from the moment when it is about to commit something. */
   | { readonly kind: "pause in commit"; readonly instance: number; readonly millis: number }
   | { readonly kind: "stop"; readonly instance: number; readonly settings: Settings }
+  /** All processes die at once, and are started again so many milliseconds later. */
+  | { readonly kind: "away"; readonly millis: number; readonly settings: Settings }
 
 /** What a restart may change. */
 export interface Settings {
@@ -28,6 +31,8 @@ export interface Settings {
   readonly concurrency: number
   readonly startBlock: number
   readonly maxRetries: number
+  /** Where there are no tables of events, whole blocks are fetched all the same. */
+  readonly index: "blocks" | "events"
 }
 
 /** How token metrics are kept; times in seconds. */
@@ -53,6 +58,10 @@ export interface Story {
   readonly resultsCapacity: number
   readonly settings: Settings
   readonly tokens: Tokens
+  /** Whether there may be pages of events. */
+  readonly pages: boolean
+  /** Blocks that a provider takes in one question for logs; undefined where it takes any number. */
+  readonly logRange: number | undefined
   /** Milliseconds by which the clocks of the instances are wrong. */
   readonly skew: ReadonlyArray<number>
   /** Ascending by time, in milliseconds. */
@@ -63,7 +72,8 @@ const settingsFrom = (r: Random): Settings => ({
   batchSize: r.pick(1, 3, 5, 20),
   concurrency: r.pick(1, 2, 4, 8),
   startBlock: r.pick(0, 0, 0, 7),
-  maxRetries: r.pick(0, 2, 4, 8)
+  maxRetries: r.pick(0, 2, 4, 8),
+  index: "blocks"
 })
 
 const tokensFrom = (r: Random): Tokens => ({
@@ -83,7 +93,56 @@ export type Mode = "liveness" | "safety"
 /** How long things go wrong, milliseconds. */
 const chaos = 8 * 60_000
 
-export const make = (seed: number, mode: Mode): Story => {
+/** One story in so many fetches events alone, at least for a while. */
+const storiesAPage = 3
+
+/** While nobody looks a fork becomes final, and what was stored of the other one is below it. */
+const away = (r: Random, at: number): ReadonlyArray<Moment> => [
+  [at, { kind: "away", millis: r.pick(20_000, 60_000, 120_000), settings: settingsFrom(r) }],
+  [at + 1, { kind: "reorg", depth: 1 + r.int(20), replacement: r.pick(0, 3, 10, 25) }],
+  [at + 2, { kind: "mine", blocks: r.pick(5, 30, 40, 60) }]
+]
+
+/** Stories with pages of events have chances of their own, so that other stories are what they were. */
+const pagesOf = (story: Story): Story => {
+  const r = random(story.seed ^ 0x9a6e)
+  if (r.int(storiesAPage) > 0) return story
+  // What is fetched again for a new source has to be above START_BLOCK still.
+  const indexed = (settings: Settings): Settings => ({
+    ...settings,
+    startBlock: 0,
+    index: r.pick("events", "events", "events", "blocks")
+  })
+  const wrongLogs = (): Moment => [
+    r.int(chaos),
+    {
+      kind: "provider",
+      provider: r.int(story.providers),
+      fault: logFaults[r.int(logFaults.length)] ?? "logs refused",
+      count: r.pick(1, 1, 2, 5)
+    }
+  ]
+  const more = [
+    ...Array.from({ length: 1 + r.int(3) }, () => away(r, r.int(chaos))).flat(),
+    ...Array.from({ length: r.int(6) }, wrongLogs)
+  ]
+  const events = [...story.events, ...more].map(
+    ([at, event]): Moment => [
+      at,
+      "settings" in event ? { ...event, settings: indexed(event.settings) } : event
+    ]
+  )
+  return {
+    ...story,
+    pages: true,
+    settings: { ...indexed(story.settings), startBlock: story.instances > 1 ? 0 : story.settings.startBlock },
+    logRange: r.pick(undefined, 3, 10),
+    events: events.sort(([a], [b]) => a - b)
+  }
+}
+
+/** Pages of events there are only where there are tables of events. */
+export const make = (seed: number, mode: Mode, database: Database.Kind = "memory"): Story => {
   const r = random(seed)
   const providers = 1 + r.int(3)
   const instances = r.pick(1, 1, 2)
@@ -143,9 +202,11 @@ export const make = (seed: number, mode: Mode): Story => {
   const count = mode === "safety" ? 100 + r.int(80) : 10 + r.int(50)
   const events = Array.from({ length: count }, (): Moment => [r.int(chaos), event()])
   if (instances > 1) events.push(...handOver(r.int(chaos)), ...handOver(r.int(chaos)))
-  return {
+  const story: Story = {
     seed,
     mode,
+    pages: false,
+    logRange: undefined,
     height: r.int(120),
     providers,
     instances,
@@ -156,6 +217,7 @@ export const make = (seed: number, mode: Mode): Story => {
     skew: [r.pick(0, 0, 90_000, -90_000), r.pick(0, 0, 3_600_000)],
     events: events.sort(([a], [b]) => a - b)
   }
+  return database === "memory" ? story : pagesOf(story)
 }
 
 /** One line an event, for people. */

@@ -55,7 +55,7 @@ export const run = Effect.fnUntraced(function* (options: Options): Effect.fn.Ret
   const faults: Record<string, number> = {}
   const sum = { stories: 0, commits: 0, crashes: 0, simulated: 0 }
   for (const seed of options.seeds) {
-    const story = Story.make(seed, mode)
+    const story = Story.make(seed, mode, database)
     const report = yield* tell(story, { database })
     sum.stories++
     sum.commits += report.commits

@@ -30,7 +30,7 @@ export const one = (options: Options) =>
     const mode = modeOf(options)
     const database = databaseOf(options)
     const { failures, ...sum } = yield* Campaign.run({ seeds: [options.seed], mode, database })
-    const story = Story.make(options.seed, mode)
+    const story = Story.make(options.seed, mode, database)
     const traces = options.twice ? yield* Effect.replicateEffect(Campaign.tell(story, { database }), 2) : []
     const identical = options.twice && new Set(traces.map(({ trace }) => trace)).size === 1
     const [failure] = failures
@@ -39,7 +39,7 @@ export const one = (options: Options) =>
 
 export const replay = (options: Options) =>
   Effect.gen(function* () {
-    const story = Story.make(options.seed, modeOf(options))
+    const story = Story.make(options.seed, modeOf(options), databaseOf(options))
     const report = yield* Campaign.tell(story, { database: databaseOf(options), keepLines: options.trace })
     const text = [
       Story.tell(story),
@@ -58,7 +58,7 @@ export const caught = (
 ): Promise<{ readonly seed: number; readonly violation: string } | undefined> =>
   Effect.gen(function* () {
     for (const seed of seeds) {
-      const { violations } = yield* Campaign.tell(Story.make(seed, mode), { database })
+      const { violations } = yield* Campaign.tell(Story.make(seed, mode, database), { database })
       if (violations[0] !== undefined) return { seed, violation: violations[0] }
     }
     return undefined
