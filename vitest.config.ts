@@ -1,4 +1,5 @@
 import { defineConfig } from "vitest/config"
+import { BaseSequencer, type TestSpecification } from "vitest/node"
 
 // Vitest 5 reports failures with Map.groupBy, which Node 20 does not have.
 if (!("groupBy" in Map)) {
@@ -11,8 +12,20 @@ if (!("groupBy" in Map)) {
   })
 }
 
+/** Files of minutes come first: at the end one worker would wait for the other. */
+const longest = ["test/simulation/mutants.test.ts", "test/tokens/TokenMetrics.test.ts"]
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: Array<TestSpecification>): Promise<Array<TestSpecification>> {
+    const isLong = ({ moduleId }: TestSpecification) => longest.some((file) => moduleId.endsWith(file))
+    const sorted = await super.sort(files)
+    return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))]
+  }
+}
+
 export default defineConfig({
   test: {
+    sequence: { sequencer: LongestFirst },
     include: ["test/**/*.test.ts"],
     globalSetup: ["test/support/build.setup.ts"],
     testTimeout: 60_000,

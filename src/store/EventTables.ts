@@ -19,7 +19,6 @@ import { PgTypes } from "@effect/sql-pg"
 import { Context, Effect, Layer, Ref } from "effect"
 import { SqlClient } from "effect/sql"
 import type { SqlError } from "effect/sql/SqlError"
-import type { Fragment } from "effect/sql/Statement"
 import type { RawBlock, RpcLog } from "../chain/Block.ts"
 import * as BlockRange from "../chain/BlockRange.ts"
 import type { LogFilter } from "../chain/LogFilter.ts"
@@ -30,6 +29,7 @@ import type { EventSource, SourceLog } from "../events/EventSource.ts"
 import * as Factories from "../events/Factories.ts"
 import type { EncodedBlock } from "./Columns.ts"
 import * as Coverage from "./Coverage.ts"
+import * as EventRanges from "./EventRanges.ts"
 import * as EventRows from "./EventRows.ts"
 import * as Guard from "./Guard.ts"
 import type { Participant } from "./Participant.ts"
@@ -106,6 +106,7 @@ export const make = (
   /** The sources that are ready: none before `prepare`, and what is committed then is decoded later. */
   const ready = Ref.makeUnsafe<ReadonlyArray<string>>([])
   const ids = sources.map(({ id }) => id)
+  const ranges = EventRanges.make(sql, schema, ids)
   /** Sources to be fetched again, each from the block on that named a contract of it when blocks above were covered. */
   const late = Ref.makeUnsafe<ReadonlyMap<string, number>>(new Map())
 
@@ -154,86 +155,18 @@ export const make = (
     yield* Effect.logInfo("events get a table").pipe(Effect.annotateLogs({ source: id, table: table.name }))
   })
 
-  /**
-   * Blocks of which only events are stored, and not those of every source, are to be fetched again. What is stored of
-   * other sources stays, except where a block is linked to its neighbours and may still be taken back.
-   */
-  const reopen = Effect.gen(function* () {
-    const [open] = yield* sql<{ readonly lost: string; readonly linked: string; readonly blocks: bigint }>`
-      with lost as (
-        select ranges - (
-          select range_intersect_agg(ranges) from ${name("event_sources")} where id = any(${texts(ids)}::text[])
-        ) as ranges
-        from ${name("coverage")} where level = 'events'
-      )
-      select l.ranges::text as lost, count(b.number) as blocks,
-        -- A range without bounds would be all blocks.
-        coalesce(range_agg(int8range(b.number, b.number + 1)) filter (where b.number is not null), '{}')::text as linked
-      from lost l left join ${name("blocks")} b on b.number <@ l.ranges
-      where not isempty(l.ranges) group by l.ranges`
-    if (open === undefined) return
-    const { linked, lost } = open
-    yield* TokenTables.voidState(sql, schema)
-    yield* remove(sql`block_number <@ ${linked}::int8multirange`)
-    yield* sql`update ${name("event_sources")} set ranges = ranges - ${linked}::int8multirange`
-    // Another fork may come in their place.
-    yield* sql`
-      delete from ${name("event_children")} where block_number <@ ${linked}::int8multirange
-        and block_number > (select coalesce(finalized, -1) from ${name("sync_state")})`
-    yield* sql`delete from ${name("blocks")} where number <@ ${linked}::int8multirange`
-    yield* sql`update ${name("coverage")} set ranges = ranges - ${lost}::int8multirange where level = 'events'`
-    yield* sql`
-      update ${name("sync_state")} s set
-        blocks = s.blocks - ${PgTypes.int8(open.blocks)},
-        tip_number = tip.number, tip_hash = tip.hash, tip_parent_hash = tip.parent_hash,
-        tip_timestamp = extract(epoch from tip.timestamp)::int8
-      from (select 1) one left join (select * from ${name("blocks")} order by number desc limit 1) tip on true`
-  })
-
-  /** The blocks of which logs are stored. */
-  const withLogs = sql`coalesce((
-    select range_agg(r) from ${name("coverage")} c, unnest(c.ranges) r where c.level in ('proven', 'linked')
-  ), '{}')`
-
-  /** What was stored of a source before one of its contracts was known, where there are no logs to read it from. */
-  const forgetLate = Effect.gen(function* () {
-    for (const [id, from] of yield* Ref.get(late)) {
-      const [found] = yield* sql<{ readonly table_name: string; readonly gone: string }>`
-        select table_name, (ranges * int8multirange(int8range(${int8(from)}, null)) - ${withLogs})::text as gone
-        from ${name("event_sources")} where id = ${id}`
-      if (found === undefined) continue
-      const gone = sql`${found.gone}::int8multirange`
-      yield* sql`delete from ${name(found.table_name)} where block_number <@ ${gone}`
-      yield* sql`delete from ${name("undecoded")} where source_id = ${id} and block_number <@ ${gone}`
-      yield* sql`update ${name("event_sources")} set ranges = ranges - ${gone} where id = ${id}`
-    }
-  })
-
   const createAll = Effect.fnUntraced(
     function* (epoch: number) {
       yield* guard(epoch, [])
       for (const source of sources) yield* create(source)
-      yield* forgetLate
-      yield* reopen
+      yield* ranges.forget(yield* Ref.get(late))
+      yield* ranges.reopen
       yield* rows.load
     },
     transaction(sql, "make the tables of events")
   )
 
   // What is owed
-
-  /** The sources, grouped by what they owe of the blocks whose logs are stored. */
-  const owed = Effect.gen(function* () {
-    const found = yield* sql<{ readonly ids: ReadonlyArray<string>; readonly missing: string }>`
-      select array_agg(id) as ids, missing::text as missing
-      from (
-        select s.id, ${withLogs} - s.ranges as missing
-        from ${name("event_sources")} s where s.id = any(${texts(ids)}::text[])
-      ) m
-      where not isempty(missing)
-      group by missing order by missing`
-    return found.flatMap((row) => Coverage.parse(row.missing).map((range) => ({ ids: row.ids, range })))
-  })
 
   /** Decodes a part of the range that begins where it does; returns where that part ends. */
   const catchUp = Effect.fnUntraced(
@@ -252,23 +185,18 @@ export const make = (
   const absorb = Effect.fnUntraced(function* (
     logs: ReadonlyArray<PlacedLog>,
     group: ReadonlySet<string>,
-    ranges: ReadonlyArray<BlockRange.BlockRange>
+    covered: ReadonlyArray<BlockRange.BlockRange>
   ): Effect.fn.Return<void, SqlError | StoreError> {
     const found = yield* rows.insert(logs, group)
     if (found.length > 0) yield* decodeAbove(found)
-    yield* cover([...group], ranges)
+    yield* ranges.cover([...group], covered)
   })
 
   /** Contracts that are found below what is covered already: what they said there is stored, or else fetched again. */
   const decodeAbove = Effect.fnUntraced(function* (
     found: ReadonlyArray<EventRows.Child>
   ): Effect.fn.Return<void, SqlError | StoreError> {
-    const covered = yield* sql<{ readonly id: string; readonly kept: string; readonly gone: string }>`
-      select id, (ranges * ${withLogs})::text as kept, (ranges - ${withLogs})::text as gone
-      from ${name("event_sources")} where id = any(${texts(found.map(({ id }) => id))}::text[])`
-    const rangesOf = new Map(
-      covered.map(({ gone, id, kept }) => [id, { kept: Coverage.parse(kept), gone: Coverage.parse(gone) }])
-    )
+    const rangesOf = yield* ranges.of(found.map(({ id }) => id))
     const lowest = new Map<string, number>()
     for (const { before = Number.POSITIVE_INFINITY, id, number } of found) {
       const missed = rangesOf.get(id)?.gone.some(({ from, to }) => from < before && to >= number) ?? false
@@ -285,11 +213,11 @@ export const make = (
   /** What a contract said in these ranges, of which the logs are stored. */
   const decodeStored = Effect.fnUntraced(function* (
     { address, before = Number.POSITIVE_INFINITY, id, number }: EventRows.Child,
-    ranges: ReadonlyArray<BlockRange.BlockRange>
+    kept: ReadonlyArray<BlockRange.BlockRange>
   ) {
     const source = sources.find((one) => one.id === id)
     const topics = source === undefined ? [] : [source.topic0]
-    for (const range of ranges) {
+    for (const range of kept) {
       const last = Math.min(range.to, before - 1)
       for (let from = Math.max(range.from, number); from <= last; ) {
         const { logs, to } = yield* stored(
@@ -303,17 +231,16 @@ export const make = (
     }
   })
 
-  const cover = (covered: ReadonlyArray<string>, ranges: ReadonlyArray<BlockRange.BlockRange>) => sql`
-    update ${name("event_sources")} set ranges = ranges + ${Coverage.text(ranges)}::int8multirange
-    where id = any(${texts(covered)}::text[])`
-
   const prepareOnce = Effect.fnUntraced(function* (epoch: number) {
     if (sources.length === 0) return
     yield* Ref.set(ready, [])
     yield* createAll(epoch)
     yield* Ref.set(late, new Map())
     let decoded = 0
-    for (const { ids: group, range } of yield* Effect.mapError(owed, toStoreError("look for stored logs"))) {
+    for (const { ids: group, range } of yield* Effect.mapError(
+      ranges.owed,
+      toStoreError("look for stored logs")
+    )) {
       for (let from = range.from; from <= range.to; ) {
         const { logs, to } = yield* catchUp(epoch, new Set(group), BlockRange.make(from, range.to))
         decoded += logs
@@ -358,44 +285,19 @@ export const make = (
           matched.map((log): PlacedLog => ({ log, number, timestamp }))
         )
       ]
-      const ranges = [...pages.map(({ range }) => range), ...Coverage.runs(blocks)]
-      yield* absorb(logs, new Set(active), ranges)
+      const covered = [...pages.map(({ range }) => range), ...Coverage.runs(blocks)]
+      yield* absorb(logs, new Set(active), covered)
     },
     Effect.mapError(toStoreError("append events"))
   )
 
-  /** All of them, those that nobody names any more as well: their rows must not outlive their blocks. */
-  const every = sql<SourceRow>`select id, fingerprint, table_name from ${name("event_sources")}`
-
-  const remove = Effect.fnUntraced(function* (condition: Fragment) {
-    for (const { table_name } of yield* every) {
-      yield* sql`delete from ${name(table_name)} where ${condition}`
-    }
-    yield* sql`delete from ${name("undecoded")} where ${condition}`
-  })
-
-  const rollback: Participant["rollback"] = Effect.fnUntraced(
-    function* (ancestor) {
-      yield* remove(sql`block_number > ${int8(ancestor)}`)
-      yield* sql`delete from ${name("event_children")} where block_number > ${int8(ancestor)}`
-      yield* sql`
-        update ${name("event_sources")} set ranges = ranges * int8multirange(int8range(null, ${int8(ancestor)}, '[]'))`
-      yield* Ref.set(ready, [])
-    },
-    Effect.mapError(toStoreError("take events back"))
-  )
-
+  /** What a source takes is looked at anew by the next `prepare`. */
+  const unready = Ref.set(ready, [])
+  const rollback: Participant["rollback"] = (ancestor) =>
+    Effect.andThen(ranges.rollback(ancestor), unready).pipe(Effect.mapError(toStoreError("take events back")))
   /** Their logs are decoded anew by the next `prepare`, like those of any other gap. */
-  const replace: Participant["replace"] = Effect.fnUntraced(
-    function* ({ from, to }) {
-      yield* remove(sql`block_number between ${int8(from)} and ${int8(to)}`)
-      yield* sql`
-        update ${name("event_sources")}
-        set ranges = ranges - int8multirange(int8range(${int8(from)}, ${int8(to)}, '[]'))`
-      yield* Ref.set(ready, [])
-    },
-    Effect.mapError(toStoreError("replace events"))
-  )
+  const replace: Participant["replace"] = (range) =>
+    Effect.andThen(ranges.remove(range), unready).pipe(Effect.mapError(toStoreError("replace events")))
 
   return {
     sources,
@@ -407,10 +309,6 @@ export const make = (
     participant: { append, index, rollback, replace }
   }
 }
-
-/** An array of texts as text, which PostgreSQL casts. */
-const texts = (values: ReadonlyArray<string>): string =>
-  `{${values.map((value) => `"${value.replace(/[\\"]/g, "\\$&")}"`).join(",")}}`
 
 /** Where to look for the logs of these sources, and of the factories that name their contracts. */
 const wanted = (sources: ReadonlyArray<EventSource>): ReadonlyArray<StoredLogs.Wanted> =>

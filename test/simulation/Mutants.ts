@@ -209,7 +209,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   mutant(
     "events outlive their blocks",
     1,
-    [["store/EventTables.ts", "yield* remove(sql`block_number > ", "void (sql`block_number > "]],
+    [["store/EventRanges.ts", "yield* removeWhere(sql`block_number > ", "void (sql`block_number > "]],
     "pglite"
   ),
   mutant(
@@ -217,7 +217,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     1,
     [
       [
-        "store/EventTables.ts",
+        "store/EventRanges.ts",
         "set ranges = ranges * int8multirange(int8range(null, ",
         "set ranges = ranges + '{}'::int8multirange * int8multirange(int8range(null, "
       ]
@@ -230,7 +230,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     [
       [
         "store/EventTables.ts",
-        'of yield* Effect.mapError(owed, toStoreError("look for stored logs"))',
+        'of yield* Effect.mapError(ranges.owed, toStoreError("look for stored logs"))',
         "of [] as any"
       ]
     ],
@@ -358,7 +358,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     35,
     [
       [
-        "store/EventTables.ts",
+        "store/EventRanges.ts",
         "coalesce(range_agg(int8range(b.number, b.number + 1)) filter (where b.number is not null), '{}')",
         "'{[0,)}'"
       ]
