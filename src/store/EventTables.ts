@@ -237,10 +237,8 @@ export const make = (
     yield* createAll(epoch)
     yield* Ref.set(late, new Map())
     let decoded = 0
-    for (const { ids: group, range } of yield* Effect.mapError(
-      ranges.owed,
-      toStoreError("look for stored logs")
-    )) {
+    const owed = yield* Effect.mapError(ranges.owed, toStoreError("look for stored logs"))
+    for (const { ids: group, range } of owed) {
       for (let from = range.from; from <= range.to; ) {
         const { logs, to } = yield* catchUp(epoch, new Set(group), BlockRange.make(from, range.to))
         decoded += logs

@@ -227,13 +227,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   mutant(
     "logs that were stored before a contract was named are forgotten",
     1,
-    [
-      [
-        "store/EventTables.ts",
-        'of yield* Effect.mapError(ranges.owed, toStoreError("look for stored logs"))',
-        "of [] as any"
-      ]
-    ],
+    [["store/EventTables.ts", "range } of owed) {", "range } of owed.slice(owed.length)) {"]],
     "pglite"
   ),
   mutant(
