@@ -9,8 +9,8 @@
  */
 import { Effect, Stream } from "effect"
 import type { BlockRange } from "../chain/BlockRange.ts"
+import * as KeptLog from "../chain/KeptLog.ts"
 import type { LogFilter } from "../chain/LogFilter.ts"
-import * as LogMemory from "../chain/LogMemory.ts"
 import * as LogParser from "../chain/LogParser.ts"
 import { HeadLag, Inconsistent, ProviderFault } from "../rpc/ProviderFault.ts"
 import type { ChainSource } from "../source/ChainSource.ts"
@@ -82,10 +82,12 @@ export const make =
           )
         }
         before = timestamp
-        last = { log, number, timestamp }
+        const hash = last?.log.transactionHash
+        const kept = KeptLog.of(log, hash === log.transactionHash ? hash : log.transactionHash)
+        last = { log: kept, number, timestamp }
         placed.push(last)
       }
-      const bytes = placed.reduce((sum, { log }) => sum + LogMemory.bytesOf(log), fixedBytes)
+      const bytes = placed.reduce((sum, { log }) => sum + KeptLog.bytesOf(log), fixedBytes)
       const page = { range, logs: placed, last: end.last, bytes }
       return { endpoint: end.endpoint, page }
     })

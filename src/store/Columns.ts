@@ -19,7 +19,7 @@ import type {
   RpcTransaction,
   RpcWithdrawal
 } from "../chain/Block.ts"
-import * as LogMemory from "../chain/LogMemory.ts"
+import * as KeptLog from "../chain/KeptLog.ts"
 import { type ColumnWriter, Refusals } from "../columns/ColumnWriter.ts"
 import * as TableWriter from "../columns/TableWriter.ts"
 import * as Timestamp from "../columns/Timestamp.ts"
@@ -92,7 +92,7 @@ export const encode = (
     transactions: only ? 0 : block.transactions.length,
     logs: logCount,
     bytes: matched.reduce(
-      (sum, log) => sum + LogMemory.bytesOf(log),
+      (sum, log) => sum + KeptLog.bytesOf(log),
       rows.reduce((sum, { buffer }) => sum + buffer.length, fixedBytes)
     ),
     rows,

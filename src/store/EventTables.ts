@@ -21,6 +21,7 @@ import { SqlClient } from "effect/sql"
 import type { SqlError } from "effect/sql/SqlError"
 import type { RawBlock, RpcLog } from "../chain/Block.ts"
 import * as BlockRange from "../chain/BlockRange.ts"
+import * as KeptLog from "../chain/KeptLog.ts"
 import type { LogFilter } from "../chain/LogFilter.ts"
 import * as Table from "../columns/Table.ts"
 import * as Columns from "../events/Columns.ts"
@@ -113,9 +114,11 @@ export const make = (
   const anybody = () => true
   const matched = (raw: RawBlock, number: number): ReadonlyArray<RpcLog> => {
     const found: Array<RpcLog> = []
-    for (const { logs } of raw.receipts) {
+    for (const { logs, transactionHash } of raw.receipts) {
       for (const log of logs) {
-        if (factories.isFactory(log) || matcher.match(log, number, anybody).length > 0) found.push(log)
+        if (factories.isFactory(log) || matcher.match(log, number, anybody).length > 0) {
+          found.push(KeptLog.of(log, transactionHash))
+        }
       }
     }
     return found
