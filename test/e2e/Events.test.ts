@@ -179,6 +179,18 @@ const sync = (
 ) =>
   Layer.fresh(Sluice.layer({ profile: "anvil", rpcUrls: [url], databaseUrl, finalityDepth: 5, ...options }))
 
+/** Until the newest block of the chain is committed. */
+const follows = Effect.fnUntraced(function* (url: string) {
+  const block = yield* rpc<{ readonly hash: string }>(url, "eth_getBlockByNumber", ["latest", false])
+  yield* Effect.flatMap(Sluice, ({ status }) => status).pipe(
+    Effect.repeat({
+      schedule: Schedule.spaced("20 millis"),
+      until: ({ store }) => store.tip?.hash === block.hash
+    }),
+    Effect.timeoutOrElse({ duration: "30 seconds", orElse: () => Effect.die("not followed") })
+  )
+})
+
 const done = Effect.flatMap(Sluice, ({ outcome }) => outcome)
 
 describe("events as tables", () => {
@@ -340,32 +352,22 @@ describe("events as tables", () => {
             select count(distinct address) as count from chain_31337.event_children`
           return Number(row?.count)
         })
-        const follows = Effect.gen(function* () {
-          const block = yield* rpc<{ readonly hash: string }>(url, "eth_getBlockByNumber", ["latest", false])
-          yield* Effect.flatMap(Sluice, ({ status }) => status).pipe(
-            Effect.repeat({
-              schedule: Schedule.spaced("20 millis"),
-              until: ({ store }) => store.tip?.hash === block.hash
-            }),
-            Effect.timeoutOrElse({ duration: "30 seconds", orElse: () => Effect.die("not followed") })
-          )
-        })
         const ownSwaps = Effect.map(onChain(url, "pair_swap", head), (lines) =>
           lines.filter((line) => strangers.some((address) => line.includes(address)))
         )
         yield* Effect.gen(function* () {
-          yield* follows
+          yield* follows(url)
           assert.isAbove((yield* ownSwaps).length, 20)
           assert.deepStrictEqual(yield* inTable("pair_swap"), yield* ownSwaps)
         }).pipe(Effect.provide(layer))
         // The next process knows the contracts from the database.
         yield* Effect.gen(function* () {
           yield* rpc(url, "evm_mine")
-          yield* follows
+          yield* follows(url)
           assert.strictEqual(yield* children, strangers.length)
           yield* rpc(url, "anvil_reorg", [head - second.named + 2, []])
           yield* rpc(url, "evm_mine")
-          yield* follows
+          yield* follows(url)
           assert.strictEqual(yield* children, 0)
           assert.deepStrictEqual(yield* everyRow("pair_swap"), [])
           assert.deepStrictEqual(yield* everyRow("pair_sync"), [])
@@ -382,25 +384,18 @@ describe("events as tables", () => {
         const databaseUrl = yield* Postgres.freshDatabase
         const contracts = yield* contractsFile(yield* folder, [erc20, anyPair])
         const options = { profile: "anvil", rpcUrls: [url], databaseUrl, contracts, index: "events" } as const
-        const follows = Effect.gen(function* () {
-          const block = yield* rpc<{ readonly hash: string }>(url, "eth_getBlockByNumber", ["latest", false])
-          yield* Effect.flatMap(Sluice, ({ status }) => status).pipe(
-            Effect.repeat({
-              schedule: Schedule.spaced("20 millis"),
-              until: ({ store }) => store.tip?.hash === block.hash
-            }),
-            Effect.timeoutOrElse({ duration: "30 seconds", orElse: () => Effect.die("not followed") })
-          )
+        const agrees = Effect.gen(function* () {
+          yield* follows(url)
           yield* equal(url, "erc20_transfer", head)
           yield* equal(url, "pair_swap", head)
         })
-        yield* Effect.provide(follows, Layer.fresh(Sluice.layer(options)))
+        yield* Effect.provide(agrees, Layer.fresh(Sluice.layer(options)))
         const before = yield* onChain(url, "erc20_transfer", head)
         yield* rpc(url, "anvil_reorg", [20, []])
         // What came in the place of those blocks is below what Anvil calls final.
         yield* rpc(url, "anvil_mine", [150])
         assert.isBelow((yield* onChain(url, "erc20_transfer", head)).length, before.length)
-        yield* Effect.provide(follows, Layer.fresh(Sluice.layer(options)))
+        yield* Effect.provide(agrees, Layer.fresh(Sluice.layer(options)))
       }).pipe(Effect.provide(world)),
     120_000
   )
